@@ -1,0 +1,149 @@
+"""The rules that tie one configuration key to another: what the type of a single key cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from config.schema import Config, DatasetParams, ModelParams, TrainParams
+
+PERCEPTUAL_LAYERS = 5  # relu1_1 to relu5_1 of VGG19
+PERCEPTUAL_MIN_SIZE = 16  # pixels: four poolings lie before relu5_1
+HEATMAP_BORDER = 6  # pixels that a 7x7 convolution without padding takes off a heatmap
+
+
+def broken_rules(config: Config) -> Iterator[str]:
+    """Each broken rule, on one line: key path, value, remedy."""
+    model, training = config.model_params, config.train_params
+    height, width, _ = config.dataset_params.frame_shape
+    yield from _augmentation_rules(config.dataset_params)
+    yield from _model_rules(config)
+    yield from _size_rules(model, height, width)
+    yield from _training_rules(training, model, min(height, width))
+    if training.loss_weights.generator_gan > 0:
+        yield from _adversarial_rules(training, model, min(height, width))
+
+
+def _augmentation_rules(params: DatasetParams) -> Iterator[str]:
+    path, augmentation = "dataset_params.augmentation_params", params.augmentation_params
+    size, crop = list(params.frame_shape[:2]), augmentation.crop_param
+    if crop is not None and list(crop.size) != size:
+        yield (
+            f"{path}.crop_param.size: {list(crop.size)} is not the height and width of "
+            f"dataset_params.frame_shape; write {size}"
+        )
+    resize = augmentation.resize_param
+    if resize is not None and crop is None:
+        yield (
+            f"{path}.resize_param.ratio: {list(resize.ratio)} changes the frame size; "
+            f"add crop_param: {{size: {size}}} beside resize_param to restore it"
+        )
+    if resize is not None and resize.ratio[0] > resize.ratio[1]:
+        yield f"{path}.resize_param.ratio: {list(resize.ratio)} falls; write [lowest, highest]"
+    rotation = augmentation.rotation_param
+    if rotation is not None and rotation.degrees[0] > rotation.degrees[1]:
+        degrees = list(rotation.degrees)
+        yield f"{path}.rotation_param.degrees: {degrees} falls; write [lowest, highest]"
+
+
+def _model_rules(config: Config) -> Iterator[str]:
+    model, frame_shape = config.model_params, config.dataset_params.frame_shape
+    common, generator = model.common_params, model.generator_params
+    if frame_shape[2] != common.num_channels:
+        yield (
+            f"dataset_params.frame_shape: {list(frame_shape)} ends with {frame_shape[2]} channels, "
+            f"but model_params.common_params.num_channels is {common.num_channels}; make them equal"
+        )
+    if model.kp_detector_params.single_jacobian_map and not common.estimate_jacobian:
+        yield (
+            "model_params.kp_detector_params.single_jacobian_map: true needs "
+            "model_params.common_params.estimate_jacobian: true; write true there or false here"
+        )
+    if generator.estimate_occlusion_map and generator.dense_motion_params is None:
+        yield (
+            "model_params.generator_params.estimate_occlusion_map: true needs dense_motion_params, "
+            "whose network estimates the map; add that section or write false"
+        )
+
+
+def _size_rules(model: ModelParams, height: int, width: int) -> Iterator[str]:
+    detector, generator = model.kp_detector_params, model.generator_params
+    step = int(1 / detector.scale_factor)
+    networks = [("kp_detector_params.num_blocks", step, detector.num_blocks)]
+    dense = generator.dense_motion_params
+    if dense is not None:
+        key = "generator_params.dense_motion_params.num_blocks"
+        networks.append((key, int(1 / dense.scale_factor), dense.num_blocks))
+    networks.append(("generator_params.num_down_blocks", 1, generator.num_down_blocks))
+    for key, downsampling, halvings in networks:
+        multiple = downsampling * 2**halvings
+        if height % multiple or width % multiple:
+            scaled = f" after scale_factor 1/{downsampling}" if downsampling > 1 else ""
+            yield (
+                f"model_params.{key}: {halvings} halvings{scaled} need frames in multiples of "
+                f"{multiple} pixels, not {height} x {width}; change frame_shape or this"
+            )
+    heatmap = min(height, width) // step + 2 * detector.pad - HEATMAP_BORDER
+    if heatmap < 2:
+        yield (
+            f"model_params.kp_detector_params.scale_factor: {detector.scale_factor:g} leaves "
+            f"heatmaps of {max(heatmap, 0)} pixels; raise it, pad or dataset_params.frame_shape"
+        )
+
+
+def _training_rules(training: TrainParams, model: ModelParams, size: int) -> Iterator[str]:
+    weights, milestones = training.loss_weights, list(training.epoch_milestones)
+    if not training.scales:
+        yield "train_params.scales: [] leaves nothing to compare; write at least [1]"
+    elif any(weights.perceptual) and size * min(training.scales) < PERCEPTUAL_MIN_SIZE:
+        yield (
+            f"train_params.scales: {min(training.scales):g} of {size} pixels is less than "
+            f"the {PERCEPTUAL_MIN_SIZE} that VGG19 needs; remove that scale or enlarge the frames"
+        )
+    if len(weights.perceptual) > PERCEPTUAL_LAYERS:
+        yield (
+            f"train_params.loss_weights.perceptual: {list(weights.perceptual)} has more entries "
+            f"than the {PERCEPTUAL_LAYERS} layers of VGG19 compared; remove the last ones"
+        )
+    if weights.equivariance_jacobian > 0 and not model.common_params.estimate_jacobian:
+        yield (
+            "train_params.loss_weights.equivariance_jacobian: "
+            f"{weights.equivariance_jacobian:g} needs model_params.common_params."
+            "estimate_jacobian: true; write true there or 0 here"
+        )
+    rising = sorted(set(milestones))
+    if milestones != rising:
+        yield f"train_params.epoch_milestones: {milestones} does not rise; write {rising}"
+
+
+def _adversarial_rules(training: TrainParams, model: ModelParams, size: int) -> Iterator[str]:
+    discriminator, weights = model.discriminator_params, training.loss_weights.feature_matching
+    path = "model_params.discriminator_params"
+    if not discriminator.scales:
+        yield f"{path}.scales: [] leaves no discriminator for generator_gan > 0; write [1]"
+    for scale in discriminator.scales:
+        if scale not in training.scales:
+            yield (
+                f"{path}.scales: {scale:g} is not one of train_params.scales, "
+                f"{list(training.scales)}; add it there or remove it here"
+            )
+        pixels = int(size * scale)
+        if _discriminator_output(pixels, discriminator.num_blocks) < 2:
+            yield (
+                f"{path}.num_blocks: {discriminator.num_blocks} is too deep for the "
+                f"{pixels} pixels at scale {scale:g}; lower it or drop that one of {path}.scales"
+            )
+    if any(weights) and len(weights) != discriminator.num_blocks:
+        yield (
+            f"train_params.loss_weights.feature_matching: {list(weights)} needs one entry for each "
+            f"of the {discriminator.num_blocks} blocks of {path}.num_blocks; or write [] for none"
+        )
+
+
+def _discriminator_output(size: int, num_blocks: int) -> int:
+    for block in range(num_blocks):
+        size -= 3  # a 4x4 convolution without padding
+        if block < num_blocks - 1:
+            size //= 2
+    return size

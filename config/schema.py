@@ -1,0 +1,236 @@
+"""The configuration: a frozen dataclass for each section of the YAML file, and what loads them.
+
+`config/taichi-256.yaml` says what each key does. A field without a default is a key that the file
+must hold; a `Section | None` that is absent is not applied. The ranges stand in the types, the
+rules between keys in `config/rules.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from config.parsing import ConfigError, Range, parse_section, plain
+from config.reading import read_file, with_overrides, write_text
+from config.rules import broken_rules
+
+__all__ = ["Config", "ConfigError", "dump_config", "load_config", "parse_config", "parse_section"]
+
+Count = Annotated[int, Range(1)]
+CountOrZero = Annotated[int, Range(0)]
+Halvings = Annotated[int, Range(1, 16)]
+Positive = Annotated[float, Range(0, above=True)]
+Weight = Annotated[float, Range(0)]
+Scale = Annotated[float, Range(0.001, 1)]
+VideoFormat = Literal[".mp4", ".mov", ".gif"]
+
+
+@dataclass(frozen=True)
+class FlipParam:
+    horizontal_flip: bool = False
+    time_flip: bool = False
+
+
+@dataclass(frozen=True)
+class ResizeParam:
+    ratio: tuple[Positive, Positive]  # lowest, highest
+
+
+@dataclass(frozen=True)
+class CropParam:
+    size: tuple[Count, Count]  # H, W
+
+
+@dataclass(frozen=True)
+class RotationParam:
+    degrees: tuple[float, float]  # lowest, highest
+
+
+@dataclass(frozen=True)
+class JitterParam:
+    brightness: Weight = 0.0
+    contrast: Weight = 0.0
+    saturation: Weight = 0.0
+    hue: Annotated[float, Range(0, 0.5)] = 0.0
+
+
+@dataclass(frozen=True)
+class AugmentationParams:
+    flip_param: FlipParam | None = None
+    resize_param: ResizeParam | None = None
+    crop_param: CropParam | None = None
+    rotation_param: RotationParam | None = None
+    jitter_param: JitterParam | None = None
+
+
+@dataclass(frozen=True)
+class DatasetParams:
+    root_dir: str
+    frame_shape: tuple[Count, Count, Count]  # H, W, C
+    id_sampling: bool = False
+    pairs_list: str | None = None
+    augmentation_params: AugmentationParams = field(default_factory=AugmentationParams)
+
+
+@dataclass(frozen=True)
+class CommonParams:
+    num_kp: Count
+    num_channels: Count
+    estimate_jacobian: bool
+
+
+@dataclass(frozen=True)
+class KPDetectorParams:
+    temperature: Positive
+    block_expansion: Count
+    max_features: Count
+    num_blocks: Halvings
+    scale_factor: Scale = 1.0
+    single_jacobian_map: bool = False
+    pad: CountOrZero = 0
+
+
+@dataclass(frozen=True)
+class DenseMotionParams:
+    block_expansion: Count
+    max_features: Count
+    num_blocks: Halvings
+    scale_factor: Scale = 1.0
+    kp_variance: Positive = 0.01
+
+
+@dataclass(frozen=True)
+class GeneratorParams:
+    block_expansion: Count
+    max_features: Count
+    num_down_blocks: Halvings
+    num_bottleneck_blocks: Count
+    estimate_occlusion_map: bool = False
+    dense_motion_params: DenseMotionParams | None = None
+
+
+@dataclass(frozen=True)
+class DiscriminatorParams:
+    block_expansion: Count
+    max_features: Count
+    num_blocks: Halvings
+    scales: tuple[Scale, ...] = (1.0,)
+    sn: bool = False
+    use_kp: bool = False
+    kp_variance: Positive = 0.01
+
+
+@dataclass(frozen=True)
+class ModelParams:
+    common_params: CommonParams
+    kp_detector_params: KPDetectorParams
+    generator_params: GeneratorParams
+    discriminator_params: DiscriminatorParams
+
+
+@dataclass(frozen=True)
+class TransformParams:
+    sigma_affine: Weight = 0.05
+    sigma_tps: Weight = 0.005
+    points_tps: Annotated[int, Range(2)] = 5  # a side; one point makes no grid
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    generator_gan: Weight = 0.0
+    discriminator_gan: Weight = 1.0
+    feature_matching: tuple[Weight, ...] = (10.0, 10.0, 10.0, 10.0)
+    perceptual: tuple[Weight, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
+    equivariance_value: Weight = 10.0
+    equivariance_jacobian: Weight = 10.0
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    num_epochs: Count = 100
+    num_repeats: Count = 1
+    epoch_milestones: tuple[Count, ...] = ()
+    lr_generator: Weight = 2e-4
+    lr_discriminator: Weight = 2e-4
+    lr_kp_detector: Weight = 2e-4
+    batch_size: Count = 36
+    scales: tuple[Scale, ...] = (1.0, 0.5, 0.25, 0.125)
+    checkpoint_freq: Count = 50  # epochs
+    transform_params: TransformParams = field(default_factory=TransformParams)
+    loss_weights: LossWeights = field(default_factory=LossWeights)
+    perceptual_weights: str = "imagenet"  # or `random`, or a file
+    num_workers: CountOrZero = 4
+    keep_checkpoints: Count = 3
+    validation_freq: CountOrZero = 0  # epochs; 0 is never
+
+
+@dataclass(frozen=True)
+class ReconstructionParams:
+    num_videos: Count = 1000
+    format: VideoFormat = ".mp4"
+    max_frames: Count | None = None
+
+
+@dataclass(frozen=True)
+class NormalizationParams:
+    adapt_movement_scale: bool = False
+    use_relative_movement: bool = True
+    use_relative_jacobian: bool = True
+
+
+@dataclass(frozen=True)
+class AnimateParams:
+    num_pairs: Count = 50
+    format: VideoFormat = ".mp4"
+    normalization_params: NormalizationParams = field(default_factory=NormalizationParams)
+
+
+@dataclass(frozen=True)
+class VisualizerParams:
+    kp_size: Count = 5
+    draw_border: bool = True
+    colormap: str = "gist_rainbow"
+
+
+@dataclass(frozen=True)
+class Config:
+    dataset_params: DatasetParams
+    model_params: ModelParams
+    train_params: TrainParams = field(default_factory=TrainParams)
+    reconstruction_params: ReconstructionParams = field(default_factory=ReconstructionParams)
+    animate_params: AnimateParams = field(default_factory=AnimateParams)
+    visualizer_params: VisualizerParams = field(default_factory=VisualizerParams)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The checked configuration in a YAML file.
+
+    overrides: each `a.b.c=value`, the value in YAML; a later one wins over an earlier one.
+    Raises ConfigError, which names file, key path, value and remedy on one line.
+    """
+    return parse_config(read_file(path), str(path), overrides)
+
+
+def parse_config(tree: object, where: str, overrides: Sequence[str] = ()) -> Config:
+    """The checked configuration in a tree of plain values, such as a checkpoint carries.
+
+    where: what the errors name first. The tree is left as it is. Raises ConfigError.
+    """
+    config = parse_section(Config, with_overrides(tree, overrides, Config, where), where)
+    broken = next(broken_rules(config), None)
+    if broken is not None:
+        raise ConfigError(f"{where}: {broken}")
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The configuration as dicts, lists and scalars, every default spelt out."""
+    tree: dict[str, Any] = plain(config)
+    return tree
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as YAML text that `load_config` reads back."""
+    return write_text(to_dict(config))

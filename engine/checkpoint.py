@@ -1,0 +1,150 @@
+"""Checkpoints: save, load, resume, in the published layout.
+
+A `.pth.tar` is a torch file (no archive): a dict with the state dicts `generator`,
+`discriminator`, `kp_detector`, `optimizer_*`, and `epoch`. Ours adds `format`, `config`, `step`,
+`schedulers`, `random_state` and `best_l1`.
+"""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import UserError
+
+CHECKPOINT_FORMAT = 1
+_SUFFIX = "-checkpoint.pth.tar"
+_BEST_NAME = f"best{_SUFFIX}"
+
+State = dict[str, object]
+
+
+def read_torch_file(path: Path) -> dict:
+    """Read a dict of tensors and plain values from a torch file, onto the CPU.
+
+    Raises:
+        UserError: no such file, not a torch file, truncated, or one that wants to run code.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; name a .pth.tar that train.py wrote")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(_unpickling_message(path, error)) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: truncated, or not a torch file ({_first_line(error)}); get a whole copy"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a dict of state dicts")
+    return content
+
+
+def load_weights(
+    path: Path, state: Mapping[str, object], networks: Mapping[str, nn.Module]
+) -> None:
+    """Fill networks, by name, from a checkpoint's content; all of them, or an error and none.
+
+    Args:
+        path: of the checkpoint, for messages.
+        state: what `read_torch_file` returned.
+        networks: by their names in the checkpoint. A `module.` before parameter names is ignored.
+
+    Raises:
+        UserError: a network or a parameter is missing, left over or of another shape.
+    """
+    weights = {}
+    for name, network in networks.items():
+        found = state.get(name)
+        if not isinstance(found, Mapping):
+            raise UserError(f"{path}: holds no {name}; it has {', '.join(map(str, state))}")
+        weights[name] = {str(key).removeprefix("module."): found[key] for key in found}
+        _check_architecture(f"{path}: {name}", weights[name], network.state_dict())
+    for name, network in networks.items():
+        network.load_state_dict(weights[name])
+
+
+def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    remedy = "it is of another architecture; give the config that it was trained with"
+    for key, tensor in wanted.items():
+        if key not in found:
+            raise UserError(f"{where}.{key}: missing; {remedy}")
+        if found[key].shape != tensor.shape:
+            raise UserError(
+                f"{where}.{key}: shape {tuple(found[key].shape)} where the config "
+                f"asks for {tuple(tensor.shape)}; {remedy}"
+            )
+    left_over = [key for key in found if key not in wanted]
+    if left_over:
+        raise UserError(f"{where}.{left_over[0]}: not in the config's network; {remedy}")
+
+
+def write_checkpoint(path: Path, state: State) -> None:
+    """Write a checkpoint atomically: a crash at any moment leaves the previous file whole.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save({"format": CHECKPOINT_FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise UserError(
+            f"{path}: cannot be written ({_first_line(error)}); free some space or "
+            "name another folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def epoch_path(folder: Path, epoch: int) -> Path:
+    """Where the checkpoint after a number of finished epochs lies."""
+    return folder / f"{epoch:08d}{_SUFFIX}"
+
+
+def best_path(folder: Path) -> Path:
+    """Where the checkpoint with the lowest test L1 lies."""
+    return folder / _BEST_NAME
+
+
+def remove_old(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` numbered checkpoints of a run folder; the best stays."""
+    numbered = sorted(folder.glob(f"{'[0-9]' * 8}{_SUFFIX}"))
+    for path in numbered[: max(0, len(numbered) - keep)]:
+        path.unlink()
+
+
+def random_state() -> State:
+    """The state of torch's random generators, of the CPU and of every GPU."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+
+def restore_random_state(state: Mapping) -> None:
+    """Continue the random draws where `random_state` was taken; GPUs as far as there are any."""
+    torch.set_rng_state(state["cpu"])
+    for device, generator_state in zip(
+        range(torch.cuda.device_count()), state["cuda"], strict=False
+    ):
+        torch.cuda.set_rng_state(generator_state, device)
+
+
+def _unpickling_message(path: Path, error: Exception) -> str:
+    if "GLOBAL" in str(error) or "Unsupported" in str(error):
+        return (
+            f"{path}: refused, because loading it would run code that it carries; "
+            "get a checkpoint of plain tensors"
+        )
+    return f"{path}: truncated, or not a torch file; get a whole copy"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

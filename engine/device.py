@@ -1,0 +1,76 @@
+"""Which device a command runs on."""
+
+import logging
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+
+from engine.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+def choose_device(name: str, device_ids: Sequence[int] | None = None) -> torch.device:
+    """Turn `--device` and `--device_ids` into a device.
+
+    Args:
+        name: auto (a CUDA GPU, else Apple's, else the CPU), cpu, cuda or mps.
+        device_ids: CUDA GPUs by number; the first holds the networks.
+
+    Raises:
+        UserError: no such device on this machine.
+    """
+    if device_ids is not None:
+        if name not in ("auto", "cuda"):
+            raise UserError(f"--device_ids: names CUDA GPUs, but --device is {name}; drop either")
+        _check_cuda(device_ids)
+        return torch.device("cuda", device_ids[0])
+    if name == "auto":
+        return _best_device()
+    if name == "cuda":
+        _check_cuda([0])
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps: this machine has no Apple GPU; try --device cpu")
+    return torch.device(name)
+
+
+T = TypeVar("T", bound=torch.Tensor | torch.nn.Module)
+
+
+def place(thing: T, device: torch.device) -> T:
+    """Move images (B, C, H, W) or a network to a device, channels last.
+
+    Convolutions run faster so: 1.1 times as fast on a CPU in float32, more on a GPU's tensor cores.
+    """
+    return thing.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, return-value]
+
+
+def _best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    _log.warning("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
+    return torch.device("cpu")
+
+
+def _check_cuda(device_ids: Sequence[int]) -> None:
+    present = torch.cuda.device_count()
+    for device_id in device_ids:
+        if device_id < 0 or device_id >= present:
+            raise UserError(
+                f"GPU {device_id}: not there; this machine has {present} CUDA GPUs"
+                + (f", numbered from 0 to {present - 1}" if present else "; try --device cpu")
+            )
+    if len(set(device_ids)) < len(device_ids):
+        raise UserError(f"--device_ids {','.join(map(str, device_ids))}: names a GPU twice")
+
+
+def set_precision(name: str) -> None:
+    """Turn `--precision` into torch's settings.
+
+    Args:
+        name: auto leaves NVIDIA GPUs their faster rounding of convolutions (TF32); fp32 does not.
+    """
+    torch.backends.cudnn.allow_tf32 = name != "fp32"

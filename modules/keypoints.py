@@ -1,0 +1,111 @@
+"""Keypoints with local affine motion, their Gaussian maps, and the transfer of their motion."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.spatial import ConvexHull, QhullError
+from torch import Tensor
+
+from modules.geometry import coordinate_grid, inverse_2x2, matrix_times_matrix
+
+
+class Keypoints(NamedTuple):
+    """K points of each image of a batch, and the affine motion around each.
+
+    Attributes:
+        value: (B, K, 2), (x, y) in [-1, 1].
+        jacobian: (B, K, 2, 2), or None for a detector of order zero.
+    """
+
+    value: Tensor
+    jacobian: Tensor | None
+
+    def detach(self) -> "Keypoints":
+        """The same keypoints, cut from the graph."""
+        jacobian = None if self.jacobian is None else self.jacobian.detach()
+        return Keypoints(self.value.detach(), jacobian)
+
+    def at(self, index: int) -> "Keypoints":
+        """Those of one image of the batch: (1, K, 2) and (1, K, 2, 2)."""
+        jacobian = None if self.jacobian is None else self.jacobian[index : index + 1]
+        return Keypoints(self.value[index : index + 1], jacobian)
+
+    def expand(self, batch_size: int) -> "Keypoints":
+        """The keypoints of one image, repeated for a batch without a copy."""
+        jacobian = None if self.jacobian is None else self.jacobian.expand(batch_size, -1, -1, -1)
+        return Keypoints(self.value.expand(batch_size, -1, -1), jacobian)
+
+
+def gaussian_maps(keypoints: Keypoints, size: tuple[int, int], variance: float) -> Tensor:
+    """A Gaussian bump of height 1 around each keypoint: (B, K, H, W)."""
+    grid = coordinate_grid(size, like=keypoints.value)                           # (H, W, 2)
+    offset = grid - keypoints.value[:, :, None, None, :]                          # (B, K, H, W, 2)
+    return torch.exp(-0.5 * offset.square().sum(-1) / variance)                   # (B, K, H, W)
+
+
+class MotionTransfer(NamedTuple):
+    """How the motion of a driving video is carried over to a source (design: section 3).
+
+    Attributes:
+        relative: move the source's keypoints by the driving video's change since its reference
+            frame; otherwise take the driving keypoints as they are.
+        relative_jacobian: do so for the jacobians, too.
+        adapt_scale: scale the movement by the relative sizes of the two objects.
+    """
+
+    relative: bool = True
+    relative_jacobian: bool = True
+    adapt_scale: bool = False
+
+
+def transfer_motion(
+    source: Keypoints, driving: Keypoints, reference: Keypoints, options: MotionTransfer
+) -> Keypoints:
+    """The keypoints that the source should take to follow the driving frame.
+
+    p = p_S + s (p_D - p_D0) and J = J_D J_D0^-1 J_S, where D0 is the reference frame of the
+    driving video (FOMM, section 3.3).
+
+    Args:
+        source: of the source image, B = 1 or the batch size of `driving`.
+        driving: of the driving frames.
+        reference: of the driving video's reference frame, B = 1 or that of `driving`.
+    """
+    if not options.relative:
+        return driving
+    scale = movement_scale(source, reference) if options.adapt_scale else 1.0
+    value = source.value + scale * (driving.value - reference.value)              # (B, K, 2)
+    jacobian = driving.jacobian
+    if (
+        options.relative_jacobian
+        and driving.jacobian is not None
+        and reference.jacobian is not None
+        and source.jacobian is not None
+    ):
+        change = matrix_times_matrix(driving.jacobian, inverse_2x2(reference.jacobian))
+        jacobian = matrix_times_matrix(change, source.jacobian)                   # (B, K, 2, 2)
+    return Keypoints(value, jacobian)
+
+
+def movement_scale(source: Keypoints, reference: Keypoints) -> float:
+    """sqrt(area of the source's hull / area of the reference's hull), of the first batch items.
+
+    1 where either set of keypoints spans no area: there is no size to compare then.
+    """
+    source_area, reference_area = hull_area(source.value[0]), hull_area(reference.value[0])
+    if source_area == 0 or reference_area == 0:
+        return 1.0
+    return math.sqrt(source_area / reference_area)
+
+
+def hull_area(points: Tensor) -> float:
+    """The area of the convex hull of points (K, 2); 0 for fewer than three or points on a line."""
+    if len(points) < 3:
+        return 0.0
+    try:
+        hull = ConvexHull(points.detach().cpu().numpy().astype(np.float64))
+    except QhullError:
+        return 0.0
+    return float(hull.volume)  # scipy calls the measure of any dimension a volume

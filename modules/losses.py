@@ -1,0 +1,44 @@
+"""One small function for each term of the losses, unweighted but where layers have weights."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from modules.geometry import inverse_2x2, matrix_times_matrix
+
+
+def feature_distance(
+    generated: Sequence[Tensor], real: Sequence[Tensor], layer_weights: Sequence[float]
+) -> Tensor:
+    """sum_i w_i mean |a_i - b_i| over the layers of one network: perceptual, feature matching.
+
+    Layers beyond the last weight do not count.
+    """
+    terms = [
+        weight * (a - b).abs().mean()
+        for a, b, weight in zip(generated, real, layer_weights, strict=False)
+        if weight != 0
+    ]
+    return torch.stack(terms).sum() if terms else generated[0].new_zeros(())
+
+
+def lsgan_generator(fake: Tensor) -> Tensor:
+    """(1 - D(fake))^2, from a prediction map (B, 1, h, w)."""
+    return (1 - fake).square().mean()
+
+
+def lsgan_discriminator(fake: Tensor, real: Tensor) -> Tensor:
+    """(1 - D(real))^2 + D(fake)^2, from prediction maps (B, 1, h, w)."""
+    return ((1 - real).square() + fake.square()).mean()
+
+
+def equivariance_value(points: Tensor, warped_back: Tensor) -> Tensor:
+    """|p_X - W(p_X')|, both (B, K, 2); equation 11 of FOMM."""
+    return (points - warped_back).abs().mean()
+
+
+def equivariance_jacobian(jacobian: Tensor, warped_back: Tensor) -> Tensor:
+    """|1 - J_X^-1 W' J_X'|, both (B, K, 2, 2); equation 12 of FOMM."""
+    product = matrix_times_matrix(inverse_2x2(jacobian), warped_back)
+    return (torch.eye(2, device=product.device) - product).abs().mean()

@@ -1,0 +1,63 @@
+"""VGG19 features and the image pyramid on which the perceptual loss compares frames."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from modules.util import AntiAliasInterpolation2d
+
+# The index in torchvision's `vgg19().features` just past relu1_1, relu2_1, ..., relu5_1.
+_RELU_ENDS = (2, 7, 12, 21, 30)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ImagePyramid(nn.Module):
+    """An image at several scales, each blurred before it is shrunk.
+
+    Args:
+        scales: the scales of the levels, each 1 / n.
+        num_channels: C of the images.
+    """
+
+    def __init__(self, scales: Sequence[float], num_channels: int) -> None:
+        super().__init__()
+        self.scales = tuple(scales)
+        self.downs = nn.ModuleList(
+            AntiAliasInterpolation2d(num_channels, scale) for scale in scales
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(B, C, H, W) -> one (B, C, H s, W s) for each scale s, in the order of `scales`."""
+        return [down(image) for down in self.downs]
+
+
+class VGG19Features(nn.Module):
+    """The features of VGG19 after relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.
+
+    Args:
+        layers: the `features` of a torchvision vgg19, with the weights to use; they are frozen.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        starts = (0, *_RELU_ENDS[:-1])
+        self.stages = nn.ModuleList(
+            layers[start:end] for start, end in zip(starts, _RELU_ENDS, strict=True)
+        )
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
+        self.requires_grad_(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """RGB (B, 3, H, W) in [0, 1], H and W at least 16 -> five (B, F_i, H / 2^i, W / 2^i)."""
+        out = (image - self.mean) / self.std
+        features = []
+        for stage in self.stages:
+            out = stage(out)
+            features.append(out)
+        return features

@@ -1,0 +1,114 @@
+"""Imports go one way: every file names only what stands below it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENTRY_POINTS = ("train", "animate", "reconstruction")
+
+# What each part may import of the project, by prefix; the longest prefix that fits a file counts.
+ALLOWED = {
+    "train": ("engine", "frames_dataset", "augmentation", "logger", "config"),
+    "animate": ("engine", "frames_dataset", "config", "modules.keypoints"),
+    "reconstruction": ("engine", "frames_dataset", "config"),
+    "tools": ("engine", "frames_dataset", "config", "tools"),
+    "frames_dataset": ("engine",),
+    "augmentation": ("engine",),
+    "logger": ("engine", "modules"),
+    "config": ("config", "engine.errors"),
+    "engine": ("engine", "modules", "sync_batchnorm"),
+    "engine.build": ("engine", "modules", "config"),
+    "engine.build_training": ("engine", "modules", "config"),
+    "modules": (),
+    "modules.geometry": (),
+    "modules.util": ("sync_batchnorm",),
+    "modules.keypoints": ("modules.geometry",),
+    "modules.equivariance": ("modules.geometry",),
+    "modules.losses": ("modules.geometry",),
+    "modules.perceptual": ("modules.util",),
+    "modules.keypoint_detector": ("modules.keypoints", "modules.util", "modules.geometry"),
+    "modules.dense_motion": ("modules.keypoints", "modules.util", "modules.geometry"),
+    "modules.discriminator": ("modules.keypoints", "modules.util", "modules.geometry"),
+    "modules.generator": (
+        "modules.dense_motion",
+        "modules.keypoints",
+        "modules.util",
+        "modules.geometry",
+    ),
+    "modules.model": ("modules",),
+    "sync_batchnorm": ("sync_batchnorm",),
+}
+OURS = {name.split(".")[0] for name in ALLOWED}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def source_files() -> list[Path]:
+    folders = ("config", "engine", "modules", "sync_batchnorm", "tools")
+    inner = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return sorted([*ROOT.glob("*.py"), *inner])
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module that a file imports, anywhere in it; `from a import b` counts as a.b and a."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            names.add(node.module)
+    return names
+
+
+def allowed_for(module: str) -> tuple[str, ...]:
+    fitting = [p for p in ALLOWED if module == p or module.startswith(f"{p}.")]
+    assert fitting, f"{module}: has no place in the table of imports"
+    return ALLOWED[max(fitting, key=len)]
+
+
+@pytest.mark.parametrize("path", source_files(), ids=module_name)
+def test_imports_go_one_way(path: Path) -> None:
+    module = module_name(path)
+    allowed = allowed_for(module)
+    for name in imported_modules(path):
+        if name.split(".")[0] not in OURS or name == module:
+            continue
+        fits = any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed)
+        assert fits, f"{module} must not import {name}"
+
+
+def reachable(module: str) -> set[str]:
+    """All modules of the project that importing one of them loads."""
+    files = {module_name(path): path for path in source_files()}
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        if current in seen or current not in files:
+            continue
+        seen.add(current)
+        waiting += imported_modules(files[current])
+    return seen
+
+
+@pytest.mark.parametrize("entry_point", ["animate", "reconstruction"])
+def test_inference_loads_no_training_code(entry_point: str) -> None:
+    training_only = {"modules.losses", "modules.model", "augmentation", "logger"}
+    assert not reachable(entry_point) & training_only
+
+
+@pytest.mark.parametrize("path", source_files(), ids=module_name)
+def test_only_the_commands_know_argparse_and_only_geometry_samples(path: Path) -> None:
+    module, text = module_name(path), path.read_text()
+    if module not in ENTRY_POINTS and path.parent.name != "tools":
+        assert "argparse" not in imported_modules(path)
+    if module != "modules.geometry":
+        assert "grid_sample" not in text
+    if module.startswith("modules"):
+        assert ".cuda(" not in text
