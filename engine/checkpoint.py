@@ -117,8 +117,10 @@ def best_path(folder: Path) -> Path:
 
 
 def remove_old(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` numbered checkpoints of a run folder; the best stays."""
-    numbered = sorted(folder.glob(f"{'[0-9]' * 8}{_SUFFIX}"))
+    """Remove all but the `keep` numbered checkpoints written last; the best stays."""
+    numbered = sorted(
+        folder.glob(f"{'[0-9]' * 8}{_SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path)
+    )
     for path in numbered[: max(0, len(numbered) - keep)]:
         path.unlink()
 

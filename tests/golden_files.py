@@ -1,4 +1,4 @@
-"""The golden files: small published checkpoints with inputs and expected outputs (golden/README)."""
+"""The golden files: small published checkpoints with inputs and expected outputs."""
 
 from functools import cache
 from pathlib import Path

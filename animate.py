@@ -1,0 +1,230 @@
+"""Move a still picture with a driving video.
+
+    python animate.py --checkpoint vox.pth.tar --config config/vox-256.yaml \\
+        --source_image face.jpg --driving_video talk.mp4 --result_video moved.mp4
+    python animate.py --checkpoint log/RUN/best-checkpoint.pth.tar --pairs
+
+The first moves one picture; by default the picture keeps its own pose and takes the change of the
+driving video's (--relative). The second animates pairs of the dataset's test videos: those of
+pairs_list, or drawn at random with a fixed seed. Without arguments it animates the files in demo/.
+"""
+
+import argparse
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import tee
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm
+
+from config.schema import Config
+from engine.animator import DEFAULT_BATCH_SIZE, Animator
+from engine.build import build_inference_networks, build_motion_transfer, choose_config
+from engine.checkpoint import load_weights, read_torch_file
+from engine.command_line import OneLineErrors, run
+from engine.device import choose_device, set_precision
+from engine.errors import UserError
+from engine.output import FrameFolder, check_folder, write_json
+from engine.video import read_image, resize_frame, to_frame, to_tensor
+from engine.video_writer import VideoWriter
+from frames_dataset import Clip, PairedDataset, open_clip, split_videos
+from modules.keypoints import MotionTransfer
+
+DEMO = Path(__file__).parent / "demo"
+PAIRS_SEED = 0
+
+
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
+    parser.add_argument("--checkpoint", type=Path, help="trained networks")
+    parser.add_argument("--source_image", type=Path, help="the picture to move")
+    parser.add_argument(
+        "--driving_video",
+        type=Path,
+        help="the video to move it: a video file, a GIF, a folder of frames, an image of frames "
+        "side by side",
+    )
+    parser.add_argument(
+        "--result_video", type=Path, default=Path("result.mp4"), help=".mp4, .mov, .mkv or .gif"
+    )
+    parser.add_argument("--pairs", action="store_true", help="animate pairs of test videos")
+    parser.add_argument("--log_dir", type=Path, help="--pairs: default: the checkpoint's folder")
+    motion = parser.add_mutually_exclusive_group()
+    motion.add_argument("--relative", action="store_true", help="take over the change of pose")
+    motion.add_argument("--absolute", action="store_true", help="take over the pose itself")
+    parser.add_argument(
+        "--adapt_scale", action="store_true", help="scale movement by the sizes of the two objects"
+    )
+    parser.add_argument(
+        "--best_frame",
+        type=int,
+        metavar="N",
+        help="the driving frame whose pose is most like the source's; default: the first, 0",
+    )
+    parser.add_argument("--batch_size", type=int, default=DEFAULT_BATCH_SIZE, help="frames at once")
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32"), default="auto", help="auto: the device's fastest"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--save_frames", type=Path, metavar="DIR", help="lossless frames, too")
+    parser.add_argument(
+        "--side_by_side", action="store_true", help="show source and driving beside the result"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    if args.batch_size < 1:
+        raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
+    set_default_files(args)
+    set_precision(args.precision)
+
+    state = read_torch_file(args.checkpoint)
+    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
+    networks = build_inference_networks(config.model_params)
+    load_weights(args.checkpoint, state, networks._asdict())
+    device = choose_device(args.device)
+    animator = Animator(**networks._asdict(), device=device, batch_size=args.batch_size)
+
+    if args.pairs:
+        animate_pairs(animator, config, args)
+    else:
+        animate_one(animator, config, args)
+
+
+def set_default_files(args: argparse.Namespace) -> None:
+    """With no file named, all come from demo/; with some named, none is guessed."""
+    needed = ["checkpoint"] if args.pairs else ["checkpoint", "source_image", "driving_video"]
+    if not args.pairs and not any(getattr(args, name) for name in needed):
+        args.checkpoint = DEMO / "checkpoint.pth.tar"
+        args.source_image = DEMO / "source.png"
+        args.driving_video = DEMO / "driving.mp4"
+    for name in needed:
+        if getattr(args, name) is None:
+            raise UserError(f"--{name}: missing; name a file, or none at all for the demo")
+
+
+def motion_options(config: Config, args: argparse.Namespace) -> MotionTransfer:
+    """What the config says, unless the command line says otherwise."""
+    options = build_motion_transfer(config)
+    if args.relative or args.absolute:
+        options = options._replace(relative=args.relative)
+    return options._replace(adapt_scale=args.adapt_scale or options.adapt_scale)
+
+
+def animate_one(animator: Animator, config: Config, args: argparse.Namespace) -> None:
+    """Move the picture by the video, and report."""
+    if args.json is not None:
+        check_folder(args.json.parent)
+    frame_shape = config.dataset_params.frame_shape
+    picture = to_tensor(resize_frame(read_image(args.source_image), frame_shape[:2]))
+    options = motion_options(config, args)
+    start = time.monotonic()
+    with open_clip(args.driving_video, frame_shape=frame_shape) as clip:
+        fps = clip.fps
+        output = Output(args.result_video, args.save_frames, side_by_side=args.side_by_side)
+        num_frames = animate_clip(
+            animator, picture, clip, options, output=output, best_frame=args.best_frame
+        )
+    seconds = time.monotonic() - start
+    if args.json is not None:
+        report = {
+            "result_video": str(args.result_video),
+            "frames": num_frames,
+            "frames_per_second": str(fps),
+            "size": list(frame_shape[:2]),
+            "seconds": round(seconds, 3),
+            "device": str(animator.device),
+            **options._asdict(),
+        }
+        write_json(args.json, report)
+    print(f"{args.result_video}: {num_frames} frames in {seconds:.1f} s")
+
+
+def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) -> None:
+    """Animate pairs of the dataset's test videos."""
+    params, data = config.animate_params, config.dataset_params
+    folder = (args.log_dir or args.checkpoint.parent) / "animation"
+    pairs = PairedDataset(
+        split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling),
+        num_pairs=params.num_pairs,
+        pairs_list=None if data.pairs_list is None else Path(data.pairs_list),
+        seed=PAIRS_SEED,
+    )
+    options = motion_options(config, args)
+    for index in tqdm(range(len(pairs)), unit="pair", disable=None):
+        pair = pairs[index]
+        with (
+            open_clip(pair.source, frame_shape=data.frame_shape) as source,
+            open_clip(pair.driving, frame_shape=data.frame_shape) as driving,
+        ):
+            name = f"{source.name}-{driving.name}"
+            output = Output(
+                folder / f"{name}{params.format}", folder / "png" / name, side_by_side=True
+            )
+            picture = source.frame(pair.frame)
+            animate_clip(animator, picture, driving, options, output=output)
+    print(f"{folder}: {len(pairs)} videos of source, driving and result")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where an animation goes: a video, and optionally a folder of lossless frames.
+
+    `side_by_side` puts source and driving frames to the left of the result, in the video.
+    """
+
+    video: Path
+    frames: Path | None
+    side_by_side: bool
+
+
+def animate_clip(
+    animator: Animator,
+    picture: Tensor,
+    clip: Clip,
+    options: MotionTransfer,
+    *,
+    output: Output,
+    best_frame: int | None = None,
+) -> int:
+    """Move a picture (C, H, W) by a clip, in bounded memory; returns the number of frames."""
+    num_frames = 0
+    with ExitStack() as stack:
+        lossless = None
+        if output.frames is not None:
+            lossless = stack.enter_context(FrameFolder(output.frames))
+        video = stack.enter_context(VideoWriter(output.video, fps=clip.fps))
+        reference = None if best_frame is None else animator.detect(clip.frame(best_frame))
+        shown, driving = tee(clip)
+        predictions = animator.animate(
+            animator.encode(picture), driving, options, reference=reference
+        )
+        bar = tqdm(predictions, total=clip.num_frames, unit="frame", disable=None, leave=False)
+        for driving_frame, prediction in zip(shown, bar, strict=True):
+            frame = to_frame(prediction)
+            if lossless is not None:
+                lossless.write(frame)
+            if output.side_by_side:
+                beside = [to_frame(picture), to_frame(driving_frame), frame]
+                frame = np.concatenate(beside, axis=1)
+            video.write(frame)
+            num_frames += 1
+    return num_frames
+
+
+if __name__ == "__main__":
+    run(main)

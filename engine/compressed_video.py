@@ -1,0 +1,270 @@
+"""Compressed video through PyAV: an exact index of frames, streaming, and random access."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image
+
+from engine.image import one_line, resize_frame, to_rgb
+from engine.video_reader import DEFAULT_FPS, UnreadableVideo, VideoReader
+
+# YCbCr matrices that FFmpeg's frames and its scaler number alike: BT.709, SMPTE 240M, BT.2020.
+# Frames with any other tag, or with none, are read as BT.601, as ffmpeg does.
+TAGGED_MATRICES = frozenset({1, 7, 9})
+BT601 = 5
+FULL_RANGE = 2
+# Bilinear, accurate rounding, full chroma interpolation: without the latter two every level comes
+# out about 1 too dark. In numbers, since not every PyAV has names for them.
+CONVERSION = 0x2 | 0x40000 | 0x2000
+
+
+class FrameIndex(NamedTuple):
+    """When each frame is shown, ascending, in the stream's time base.
+
+    A stream without usable times has `timed=False`: its times are 0, 1, 2, ... in the order in
+    which frames leave the decoder, and it can only be read from its start.
+    """
+
+    times: list[int]
+    keyframe_times: list[int]
+    timed: bool
+
+    def starting_with(self, first: VideoFrame) -> FrameIndex:
+        """Leave out frames that cannot be decoded, as a recording may start between keyframes."""
+        start = bisect_left(self.times, first.pts or 0) if self.timed else 0
+        return self._replace(times=self.times[start:])
+
+
+class CompressedReader(VideoReader):
+    """A video file that PyAV decodes.
+
+    The first frame is the first that can be decoded. One that the decoder drops later on shows
+    the picture before it, so that iteration and random access agree on every index.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with decoding(path):
+            self._container = open_container(path)
+            self._stream = video_stream(self._container, path)
+            # Frame threads would decode past the frame that is wanted, again at every seek.
+            self._stream.thread_type = "SLICE"
+            self._index = read_index(self._container, self._stream, path)
+        first = next(self._decoded())
+        self._index = self._index.starting_with(first)
+        self.num_frames = len(self._index.times)
+        self.fps = frame_rate(self._stream, self._index)
+        self._stored_size = (first.height, first.width)
+        self._matrix = display_matrix(first)
+        self.height, self.width = self._convert(first).shape[:2]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self._convert, self._decoded())
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        """Decode from the start, giving one frame for each entry of the index."""
+        times, index, shown = self._index.times, 0, None
+        with decoding(self.path), open_container(self.path) as container:
+            stream = video_stream(container, self.path)
+            stream.thread_type = "AUTO"
+            for count, frame in enumerate(container.decode(stream)):
+                time = frame.pts if self._index.timed else count
+                end = index if time is None else bisect_right(times, time, lo=index)
+                for due in times[index:end]:
+                    yield frame if due == time or shown is None else shown
+                index, shown = end, frame
+        if shown is None:
+            raise UnreadableVideo(f"{self.path}: no frame could be decoded; the file is damaged")
+        for _ in times[index:]:
+            yield shown
+
+    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        found: dict[int, np.ndarray] = {}
+        for keyframe, group in groupby(sorted(set(indices)), key=self._keyframe_before):
+            wanted = list(group)
+            picked = None
+            # A seek may land late, or on a keyframe that cannot be decoded on its own.
+            for start in range(keyframe, max(keyframe - 2, -1), -1):
+                picked = picked or self._pick_after(self._index.keyframe_times[start], wanted)
+            found |= picked or self._pick_from_start(wanted)
+        return [found[index] for index in indices]
+
+    def _keyframe_before(self, index: int) -> int:
+        """Number the last keyframe shown no later than this frame; -1 if there is none.
+
+        In an open group of pictures, frames shown before a keyframe follow it in the file and
+        need the keyframe before it too: the order of presentation is the one that counts.
+        """
+        return bisect_right(self._index.keyframe_times, self._index.times[index]) - 1
+
+    def _pick_after(self, start: int, wanted: list[int]) -> dict[int, np.ndarray] | None:
+        """Decode ascending indices from the keyframe at time `start`; None if that fails."""
+        times = self._index.times
+        first = times[bisect_left(times, start)]
+        pending = {times[index]: index for index in wanted}
+        begun = False
+        found: dict[int, np.ndarray] = {}
+        with decoding(self.path):
+            try:
+                self._container.seek(start, stream=self._stream)
+            except av.error.FFmpegError:  # Not all files can.
+                return None
+            for packet in self._container.demux(self._stream):
+                self._skip_unless(packet.pts in (None, first) or packet.pts in pending)
+                for frame in packet.decode():
+                    begun = begun or (frame.pts == first and not frame.is_corrupt)
+                    if begun and frame.pts in pending:
+                        found[pending.pop(frame.pts)] = self._convert(frame)
+                    if not pending:
+                        return found
+                    if frame.pts is None or frame.pts >= (min(pending) if begun else first):
+                        return None
+        return None
+
+    def _skip_unless(self, needed: bool) -> None:
+        """Let the decoder pass over a frame that neither we nor other frames need.
+
+        Only H.264 marks those reliably: with temporal layers, other HEVC frames may need them.
+        """
+        if self._stream.codec_context.name == "h264":
+            self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+
+    def _pick_from_start(self, wanted: list[int]) -> dict[int, np.ndarray]:
+        frames = zip(range(wanted[-1] + 1), self._decoded(), strict=False)
+        return {index: self._convert(frame) for index, frame in frames if index in wanted}
+
+    def _convert(self, frame: VideoFrame) -> np.ndarray:
+        transparent = any(component.is_alpha for component in frame.format.components)
+        image = frame.to_ndarray(
+            format="rgba" if transparent else "rgb24",
+            interpolation=CONVERSION,
+            src_colorspace=frame.colorspace if frame.colorspace in TAGGED_MATRICES else BT601,
+            src_color_range=frame.color_range,
+            dst_colorspace=BT601,
+            dst_color_range=FULL_RANGE,
+        )
+        if transparent:
+            image = to_rgb(Image.fromarray(image))
+        return turned(resize_frame(image, self._stored_size), self._matrix)
+
+
+class GifReader(CompressedReader):
+    """An animated GIF. Its frames build on each other, so random access decodes and keeps all."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with decoding(path), open_container(path) as container:
+            delays = [packet.duration or 0 for packet in container.demux(video=0)]
+        self.fps = Fraction(100 * self.num_frames, sum(delays))  # They are hundredths of seconds.
+
+    @cached_property
+    def _frames(self) -> list[np.ndarray]:
+        return list(self)
+
+    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        return [self._frames[index].copy() for index in indices]
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what the decoder raises into an UnreadableVideo that names the file."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        reason = error.strerror or one_line(error)
+        raise UnreadableVideo(f"{path}: not a readable video ({reason})") from error
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    "file:" keeps names such as `a:b.mp4` from being taken for a protocol. Tags are of no interest
+    and must not stop us where they are not UTF-8.
+    """
+    return av.open(f"file:{path}", metadata_errors="ignore")
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Find the first video stream that is not the cover picture of a song."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise UnreadableVideo(f"{path}: holds no video stream")
+
+
+def read_index(container: InputContainer, stream: VideoStream, path: Path) -> FrameIndex:
+    """Read all packets, decoding none: the header's own count is often absent or wrong."""
+    times: list[int | None] = []
+    keyframe_times: list[int] = []
+    cut_short = False
+    for packet in container.demux(stream):
+        if not packet.size:  # The end of the file.
+            continue
+        cut_short = packet.is_corrupt
+        if packet.is_keyframe and packet.pts is not None:
+            keyframe_times.append(packet.pts)
+        if not packet.is_discard:  # Hidden by an edit list, though others may need it.
+            times.append(packet.pts)
+    if cut_short:
+        raise UnreadableVideo(f"{path}: the file is cut short; copy or download it again")
+    if not times:
+        raise UnreadableVideo(f"{path}: the video holds no frames")
+    known = {time for time in times if time is not None}
+    # AVI stores no times; those that FFmpeg makes up for it ignore that frames are reordered.
+    invented = container.format.name == "avi" and stream.codec_context.has_b_frames
+    if invented or len(known) < len(times):
+        return FrameIndex(list(range(count_frames(path))), [], timed=False)
+    return FrameIndex(sorted(known), sorted(keyframe_times), timed=True)
+
+
+def count_frames(path: Path) -> int:
+    """Count frames by decoding them all."""
+    with open_container(path) as container:
+        return sum(1 for _ in container.decode(video_stream(container, path)))
+
+
+def frame_rate(stream: VideoStream, index: FrameIndex) -> Fraction:
+    """Take the rate that the file declares, unless its times drift from it by half a frame."""
+    declared = [rate for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    intervals = len(index.times) - 1  # Few files are right about how long the last frame lasts.
+    if not index.timed or not intervals or stream.time_base is None:
+        return declared[0] if declared else DEFAULT_FPS
+    seconds = (index.times[-1] - index.times[0]) * stream.time_base
+    for rate in declared:
+        if abs(seconds * rate - intervals) <= Fraction(1, 2):
+            return rate
+    return (intervals / seconds).limit_denominator(10_000)
+
+
+def display_matrix(frame: VideoFrame) -> np.ndarray:
+    """Read how the picture is turned for display: (x, y) shown = (x, y) stored @ matrix, 2x2."""
+    try:
+        data = cast(Mapping[str, bytes], frame.side_data)["DISPLAYMATRIX"]
+    except (KeyError, ValueError):  # ValueError: side data of a kind that PyAV has no name for.
+        return np.eye(2)
+    return np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2]
+
+
+def turned(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Apply the quarter turns and reflections of a display matrix to an (H, W, 3) image."""
+    (xx, xy), (yx, yy) = matrix
+    if abs(xy) > abs(xx):  # What is stored along x is shown along y.
+        image, xx, yy = image.transpose(1, 0, 2), yx, xy
+    return np.ascontiguousarray(image[:: -1 if yy < 0 else 1, :: -1 if xx < 0 else 1])

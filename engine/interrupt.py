@@ -1,0 +1,31 @@
+"""Leaving a long loop at a clean place when a person or a scheduler asks for it."""
+
+import signal
+from types import FrameType
+
+
+class StopRequest:
+    """Within its block, Ctrl-C and SIGTERM set `received`; a second Ctrl-C ends at once."""
+
+    def __init__(self) -> None:
+        self.received = False
+
+    def __enter__(self) -> "StopRequest":
+        self._previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        for number in self._previous:
+            signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = True
+
+
+def ignore_interrupts(worker: int) -> None:
+    """For data-loader workers, which Ctrl-C reaches too: they end when their parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,86 @@
+"""Results on disk: folders of frames and JSON reports, checked before the work and whole after."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from engine.errors import UserError
+
+_FRAME_NAME = re.compile(r"\d{8}\.png")
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder and see that files can be written into it.
+
+    Raises:
+        UserError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written to ({error.strerror}); name another folder"
+        ) from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a report, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class FrameFolder:
+    """Writes uint8 RGB frames (H, W, 3) as 00000000.png onwards, without loss.
+
+    A context manager. The frames appear in `folder` when the block ends, in place of frames that an
+    earlier run left there; after an exception the folder is what it was. Other files stay.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        check_folder(folder)
+        self.folder = folder
+        self.num_frames = 0
+        self._partial = tempfile.TemporaryDirectory(prefix=".partial-", dir=folder)
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one frame."""
+        path = Path(self._partial.name) / f"{self.num_frames:08d}.png"
+        try:
+            Image.fromarray(frame).save(path, compress_level=1)
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})") from error
+        self.num_frames += 1
+
+    def __enter__(self) -> "FrameFolder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with self._partial as partial:
+            if kind is None:
+                self._replace_frames(Path(partial))
+
+    def _replace_frames(self, partial: Path) -> None:
+        for old in self.folder.iterdir():
+            if _FRAME_NAME.fullmatch(old.name):
+                old.unlink()
+        for frame in partial.iterdir():
+            frame.replace(self.folder / frame.name)

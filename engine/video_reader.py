@@ -1,0 +1,141 @@
+"""What every kind of video offers to its readers, and the kinds that are made of still images."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import UserError
+from engine.image import IMAGE_SUFFIXES, read_image
+
+DEFAULT_FPS = Fraction(25)  # Folders of frames and stacked images carry no rate.
+
+
+class UnreadableVideo(UserError):  # noqa: N818 - the name that callers catch says what is wrong.
+    """There is no video to be read in a file or folder; the message names it and says why."""
+
+
+class VideoReader(ABC):
+    """One video, read in order or at random. Frames are uint8 RGB (height, width, 3).
+
+    Attributes:
+        path: the file or folder.
+        fps: frames per second, the exact average rate.
+        height, width: of one frame in pixels, after rotation.
+        num_frames: how many frames iteration gives, exactly.
+    """
+
+    path: Path
+    fps: Fraction
+    height: int
+    width: int
+    num_frames: int
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Give all frames in order, one at a time: memory does not grow with the duration.
+
+        Raises UnreadableVideo where the video turns out to be damaged.
+        """
+
+    def frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Read the frames at `indices`, in the order asked for; each equals that of iteration.
+
+        Raises IndexError for an index outside [0, num_frames), UnreadableVideo for damage.
+        """
+        for index in indices:
+            if not 0 <= index < self.num_frames:
+                raise IndexError(f"{self.path}: no frame {index}, it has {self.num_frames}")
+        return self._read_frames(indices)
+
+    @abstractmethod
+    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Read frames whose indices are known to exist."""
+
+    def close(self) -> None:  # noqa: B027 - most kinds hold nothing open.
+        """Release what the reader holds open."""
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class FolderReader(VideoReader):
+    """A folder with one image per frame, in natural order: frame2 before frame10."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fps = DEFAULT_FPS
+        self._files = sorted(image_files(path), key=natural_key)
+        if not self._files:
+            raise UnreadableVideo(f"{path}: the folder holds no images")
+        self.num_frames = len(self._files)
+        self.height, self.width = read_still(self._files[0]).shape[:2]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self._read, self._files)
+
+    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        return [self._read(self._files[index]) for index in indices]
+
+    def _read(self, file: Path) -> np.ndarray:
+        frame = read_still(file)
+        height, width = frame.shape[:2]
+        if (height, width) != (self.height, self.width):
+            raise UnreadableVideo(
+                f"{file}: {width}x{height} pixels, but the first frame of its folder has "
+                f"{self.width}x{self.height}; give all frames one size"
+            )
+        return frame
+
+
+class StackReader(VideoReader):
+    """One image of frames side by side, each `frame_width` pixels wide (None: a single frame)."""
+
+    def __init__(self, path: Path, *, frame_width: int | None) -> None:
+        self.path = path
+        self.fps = DEFAULT_FPS
+        image = read_still(path)
+        self.height, total = image.shape[:2]
+        self.width = total if frame_width is None else frame_width
+        if self.width <= 0 or total % self.width:
+            raise UnreadableVideo(
+                f"{path}: {total} pixels wide, which is no multiple of {self.width}, "
+                "the width of one frame; set frame_shape to the size of its frames"
+            )
+        self.num_frames = total // self.width
+        self._stack = image.reshape(self.height, self.num_frames, self.width, 3)  # (H, T, W, 3)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self._stack[:, index].copy() for index in range(self.num_frames))
+
+    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
+        return [self._stack[:, index].copy() for index in indices]
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """Find the images of a folder, in no particular order, leaving out hidden files."""
+    for file in folder.iterdir():
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
+            yield file
+
+
+def natural_key(path: Path) -> tuple[list[str | int], str]:
+    """Sort digits as numbers, and break ties (frame1, frame01) by the name."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [int(part) if part.isdecimal() else part for part in parts], path.name
+
+
+def read_still(path: Path) -> np.ndarray:
+    """Do as read_image, but fail with UnreadableVideo."""
+    try:
+        return read_image(path)
+    except UserError as error:
+        raise UnreadableVideo(str(error)) from error

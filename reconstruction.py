@@ -1,0 +1,106 @@
+"""Rebuild the test videos from their first frames, and score how close they come.
+
+    python reconstruction.py --checkpoint log/RUN/best-checkpoint.pth.tar
+    python reconstruction.py --config config/vox-256.yaml --checkpoint vox.pth.tar --json l1.json
+
+For each test video it writes NAME.mp4, true and rebuilt frames side by side, and the rebuilt frames
+without loss as png/NAME/00000000.png onwards, into a folder `reconstruction` beside the checkpoint
+or in --log_dir.
+"""
+
+import argparse
+import time
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from config.schema import Config
+from engine.animator import Animator
+from engine.build import build_inference_networks, choose_config
+from engine.checkpoint import load_weights, read_torch_file
+from engine.command_line import OneLineErrors, run
+from engine.device import choose_device
+from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
+from engine.output import FrameFolder, check_folder, write_json
+from engine.video import to_frame
+from engine.video_writer import VideoWriter
+from frames_dataset import Clip, open_clip, split_videos
+
+
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="trained networks")
+    parser.add_argument("--log_dir", type=Path, help="default: the checkpoint's folder")
+    parser.add_argument("--json", type=Path, help="write the scores there")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    state = read_torch_file(args.checkpoint)
+    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
+    device = choose_device(args.device)
+    networks = build_inference_networks(config.model_params)
+    load_weights(args.checkpoint, state, networks._asdict())
+    animator = Animator(**networks._asdict(), device=device)
+
+    params = config.dataset_params
+    videos = split_videos(Path(params.root_dir), "test", id_sampling=params.id_sampling)
+    videos = videos[: config.reconstruction_params.num_videos]
+    folder = (args.log_dir or args.checkpoint.parent) / "reconstruction"
+    check_folder(folder)
+    if args.json is not None:
+        check_folder(args.json.parent)
+
+    start = time.monotonic()
+    scores: dict[str, L1Score] = {}
+    for path in tqdm(videos, unit="video", disable=None):
+        with open_clip(path, frame_shape=params.frame_shape) as clip:
+            scores[clip.name] = rebuild_clip(animator, clip, folder, config)
+
+    mean = mean_score(scores.values())
+    if args.json is not None:
+        report = {
+            "checkpoint": str(args.checkpoint),
+            "seconds": round(time.monotonic() - start, 3),
+            **mean._asdict(),
+            "videos": [{"name": name, **result._asdict()} for name, result in scores.items()],
+        }
+        write_json(args.json, report)
+    print(f"{folder}: {len(scores)} videos, {mean.num_frames} frames")
+    print(f"L1 {mean.l1:.4f}; copying each video's first frame: {mean.copy_l1:.4f}")
+
+
+def rebuild_clip(animator: Animator, clip: Clip, folder: Path, config: Config) -> L1Score:
+    """Write one video and its frames as they are rebuilt, and score it."""
+    params = config.reconstruction_params
+    frames = islice(clip, params.max_frames)
+    with ExitStack() as stack:
+        video = stack.enter_context(
+            VideoWriter(folder / f"{clip.name}{params.format}", fps=clip.fps)
+        )
+        lossless = stack.enter_context(FrameFolder(folder / "png" / clip.name))
+
+        def written(rebuilt: Rebuilt) -> Rebuilt:
+            truth, prediction = to_frame(rebuilt.truth), to_frame(rebuilt.prediction)
+            video.write(np.concatenate([truth, prediction], axis=1))
+            lossless.write(prediction)
+            return rebuilt
+
+        return score(map(written, rebuild(animator, frames)))
+
+
+if __name__ == "__main__":
+    run(main)

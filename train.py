@@ -1,0 +1,319 @@
+"""Train the networks on a folder of videos.
+
+    python train.py --config config/taichi-256.yaml --device_ids 0,1
+    python train.py --config config/actions-64.yaml --set dataset_params.root_dir=data/actions
+    python train.py --config config/vox-adv-256.yaml --init_from vox-cpk.pth.tar
+    python train.py --checkpoint log/RUN/00000050-checkpoint.pth.tar
+    tensorboard --logdir log
+
+--checkpoint goes on where a run stopped (epoch, optimizers, learning rates, random draws), in that
+run's own folder; --init_from takes the weights alone. Ctrl-C saves a checkpoint and leaves.
+"""
+
+import argparse
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from augmentation import ColorJitter, Compose, build_augmentation
+from config.schema import AugmentationParams, Config, dump_config, to_dict
+from engine.animator import Animator
+from engine.build import build_networks, choose_config
+from engine.build_training import build_full_models
+from engine.checkpoint import load_weights, random_state, read_torch_file, restore_random_state
+from engine.command_line import OneLineErrors, run
+from engine.device import choose_device, place
+from engine.errors import UserError
+from engine.evaluation import mean_score, rebuild, score
+from engine.interrupt import StopRequest, ignore_interrupts
+from engine.measures import RunningMeans, Stopwatch
+from engine.sampling import EpochSampler
+from engine.training import Trainer
+from frames_dataset import DatasetRepeater, FramePair, TrainingPairs, open_clip, split_videos
+from logger import Logger, Visualizer
+
+STEPS_BETWEEN_SCALARS = 10
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far a run has come: whole epochs, steps into the next one, steps in all."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    best_l1: float = float("inf")
+
+
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--checkpoint", type=Path, help="go on with this run")
+    start.add_argument("--init_from", type=Path, help="start from these weights")
+    parser.add_argument("--log_dir", type=Path, help="runs get a folder in it; default: log")
+    parser.add_argument("--device_ids", type=_gpu_numbers, help="GPUs to train on, such as 0,1")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument("--dry_run", action="store_true", help="print the resolved config and stop")
+    return parser.parse_args()
+
+
+def _gpu_numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def main() -> None:
+    args = parse_arguments()
+    path = args.checkpoint or args.init_from
+    state = read_torch_file(path) if path else {}
+    config = choose_config(args.config, args.set, checkpoint=path, state=state)
+    device = choose_device(args.device, args.device_ids)
+    dataset = build_dataset(config, seed=args.seed)
+    if args.dry_run:
+        print(dump_config(config), end="")
+        return
+
+    torch.manual_seed(args.seed)
+    trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
+    progress = Progress()
+    if args.checkpoint:
+        progress = resume(trainer, args.checkpoint, state)
+    elif args.init_from:
+        initialise(trainer, args.init_from, state)
+
+    logger = Logger(
+        run_folder(args),
+        visualizer=Visualizer(**asdict(config.visualizer_params)),
+        keep_checkpoints=config.train_params.keep_checkpoints,
+        resume_step=progress.step,
+    )
+    with logger:
+        logger.config(dump_config(config))
+        Run(config, trainer, dataset, logger, progress, seed=args.seed).train()
+
+
+def run_folder(args: argparse.Namespace) -> Path:
+    """A new folder in --log_dir, or on resumption the folder of the run."""
+    if (
+        args.checkpoint
+        and args.log_dir is None
+        and (args.checkpoint.parent / "config.yaml").exists()
+    ):
+        return args.checkpoint.parent
+    origin = args.config or args.checkpoint or args.init_from
+    name = f"{origin.name.split('.')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return (args.log_dir or Path("log")) / name
+
+
+def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
+    """The training pairs of an epoch.
+
+    Raises:
+        UserError: there are no videos, or too few for a batch.
+    """
+    params = config.dataset_params
+    pairs = TrainingPairs(
+        split_videos(Path(params.root_dir), "train", id_sampling=params.id_sampling),
+        frame_shape=params.frame_shape,
+        id_sampling=params.id_sampling,
+        augmentation=build_clip_augmentation(params.augmentation_params),
+        seed=seed,
+    )
+    dataset = DatasetRepeater(pairs, config.train_params.num_repeats)
+    if len(dataset) < config.train_params.batch_size:
+        raise UserError(
+            f"{params.root_dir}: {len(pairs)} videos x {dataset.num_repeats} repeats are less than "
+            f"one batch of {config.train_params.batch_size}; raise train_params.num_repeats"
+        )
+    return dataset
+
+
+def build_clip_augmentation(params: AugmentationParams) -> Compose:
+    flip, jitter = params.flip_param, params.jitter_param
+    return build_augmentation(
+        horizontal_flip=flip is not None and flip.horizontal_flip,
+        time_flip=flip is not None and flip.time_flip,
+        resize_ratio=params.resize_param.ratio if params.resize_param else None,
+        crop_size=params.crop_param.size if params.crop_param else None,
+        rotation_degrees=params.rotation_param.degrees if params.rotation_param else None,
+        jitter=ColorJitter(**asdict(jitter)) if jitter else None,
+    )
+
+
+def build_trainer(config: Config, *, device: torch.device, device_ids: list[int]) -> Trainer:
+    networks = build_networks(config.model_params)
+    params = config.train_params
+    models = build_full_models(config, networks)
+    for model in models:
+        place(model, device)
+    return Trainer(
+        networks,
+        models,
+        learning_rates={
+            "generator": params.lr_generator,
+            "discriminator": params.lr_discriminator,
+            "kp_detector": params.lr_kp_detector,
+        },
+        milestones=params.epoch_milestones,
+        device=device,
+        device_ids=device_ids,
+    )
+
+
+def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
+    """Continue a run of ours to the letter, or a published checkpoint from its epoch on."""
+    trainer.load_state_dict(path, state)
+    if "random_state" in state:
+        restore_random_state(state["random_state"])
+    return Progress(**{name: state[name] for name in Progress.__annotations__ if name in state})
+
+
+def initialise(trainer: Trainer, path: Path, state: Mapping) -> None:
+    """Take a checkpoint's weights; its discriminator only if the config asks for one like it."""
+    networks = trainer.networks._asdict()
+    discriminator = networks.pop("discriminator")
+    load_weights(path, state, networks)
+    try:
+        load_weights(path, state, {"discriminator": discriminator})
+    except UserError as error:
+        _log.warning("the discriminator starts anew: %s", error)
+
+
+class Run:
+    """The loop over epochs, with what it reads from and writes to."""
+
+    def __init__(
+        self,
+        config: Config,
+        trainer: Trainer,
+        dataset: DatasetRepeater,
+        logger: Logger,
+        progress: Progress,
+        *,
+        seed: int,
+    ) -> None:
+        self.config, self.trainer, self.dataset = config, trainer, dataset
+        self.logger, self.progress = logger, progress
+        params, data = config.train_params, config.dataset_params
+        self.test_videos = (
+            split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling)
+            if params.validation_freq
+            else []
+        )
+        self.sampler = EpochSampler(len(dataset), seed=seed)
+        self.loader: DataLoader[FramePair] = DataLoader(
+            dataset,
+            batch_size=params.batch_size,
+            sampler=self.sampler,
+            num_workers=params.num_workers,
+            drop_last=True,
+            pin_memory=trainer.device.type == "cuda",
+            worker_init_fn=ignore_interrupts,
+            persistent_workers=params.num_workers > 0,
+            # Of its own, or each iteration would move the random state that a run resumes from.
+            generator=torch.Generator(),
+        )
+
+    def train(self) -> None:
+        """Go on to the last epoch, or until asked to stop."""
+        with StopRequest() as stop:
+            while self.progress.epoch < self.config.train_params.num_epochs:
+                means = self.train_epoch(stop)
+                if stop.received:
+                    print(f"stopped; --checkpoint {self.save()} goes on from here")
+                    return
+                self.progress.epoch, self.progress.step_in_epoch = self.progress.epoch + 1, 0
+                self.trainer.end_epoch()
+                self.finish_epoch(means)
+
+    def train_epoch(self, stop: StopRequest) -> dict[str, float]:
+        """One walk over the data, or the rest of one; the means of what it measured."""
+        progress, batch_size = self.progress, self.config.train_params.batch_size
+        self.sampler.set_epoch(progress.epoch, first_item=progress.step_in_epoch * batch_size)
+        self.dataset.set_epoch(progress.epoch)
+        losses, recent, times = RunningMeans(), RunningMeans(), Stopwatch()
+        skipped, result = 0, None
+        bar = tqdm(self.loader, desc=f"epoch {progress.epoch + 1}", unit="step", disable=None)
+        for pair in bar:
+            times.data_arrived()
+            result = self.trainer.step(pair.source, pair.driving)
+            times.step_done()
+            progress.step, progress.step_in_epoch = progress.step + 1, progress.step_in_epoch + 1
+            skipped += int(pair.skipped.sum())
+            losses.add(result.losses)
+            recent.add(result.losses)
+            if progress.step % STEPS_BETWEEN_SCALARS == 0:
+                means, recent = recent.means(), RunningMeans()
+                bar.set_postfix_str(f"loss {means['total']:.4f}")
+                self.log_scalars(means, times)
+            if stop.received:
+                break
+        if result is not None and not stop.received:
+            grid = self.logger.visualizer.training_grid(pair.source, pair.driving, result.pictures)
+            self.logger.picture(progress.epoch + 1, progress.step, grid)
+        return {**losses.means(), **times.means(), "skipped_clips": skipped}
+
+    def log_scalars(self, means: Mapping[str, float], times: Stopwatch) -> None:
+        rates = self.trainer.current_learning_rates()
+        values = {f"loss/{name}": mean for name, mean in means.items()}
+        values |= {f"lr/{name}": rate for name, rate in rates.items()}
+        values |= {f"time/{name}": mean for name, mean in times.means().items()}
+        self.logger.scalars(self.progress.step, values)
+
+    def finish_epoch(self, means: dict[str, float]) -> None:
+        """Validate, write the epoch's line, and save, each where it is due."""
+        params, progress = self.config.train_params, self.progress
+        is_last, is_best = progress.epoch == params.num_epochs, False
+        if params.validation_freq and (is_last or progress.epoch % params.validation_freq == 0):
+            means["test_l1"] = self.validate()
+            is_best = means["test_l1"] < progress.best_l1
+            progress.best_l1 = min(means["test_l1"], progress.best_l1)
+            self.logger.scalars(progress.step, {"test/l1": means["test_l1"]})
+        tqdm.write(self.logger.epoch(progress.epoch, progress.step, means))
+        if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
+            self.save(best=is_best)
+
+    def validate(self) -> float:
+        """The mean L1 of the test videos rebuilt from their first frames."""
+        params, data = self.config.reconstruction_params, self.config.dataset_params
+        networks = self.trainer.networks
+        animator = Animator(
+            kp_detector=networks.kp_detector,
+            generator=networks.generator,
+            device=self.trainer.device,
+        )
+        scores = []
+        for path in self.test_videos[: params.num_videos]:
+            with open_clip(path, frame_shape=data.frame_shape) as clip:
+                scores.append(score(rebuild(animator, islice(clip, params.max_frames))))
+        self.trainer.train_mode()
+        return mean_score(scores).l1
+
+    def save(self, *, best: bool = False) -> Path:
+        state = {
+            **asdict(self.progress),
+            **self.trainer.state_dict(),
+            "config": to_dict(self.config),
+            "random_state": random_state(),
+        }
+        return self.logger.checkpoint(self.progress.epoch, state, best=best)
+
+
+if __name__ == "__main__":
+    run(main)
