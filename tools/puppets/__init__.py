@@ -1,0 +1,1 @@
+"""Articulated figures, drawn and moved by formula, so that the truth about every pixel is known."""
