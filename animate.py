@@ -11,25 +11,22 @@ pairs_list, or drawn at random with a fixed seed. Without arguments it animates 
 
 import argparse
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import tee
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
 from config.schema import Config
+from engine.animation_output import AnimationOutput
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
 from engine.checkpoint import load_weights, read_torch_file
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device, set_precision
 from engine.errors import UserError
-from engine.output import FrameFolder, check_folder, write_json
+from engine.output import check_folder, write_json
 from engine.video import read_image, resize_frame, to_frame, to_tensor
-from engine.video_writer import VideoWriter
 from frames_dataset import Clip, PairedDataset, open_clip, split_videos
 from modules.keypoints import MotionTransfer
 
@@ -76,7 +73,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--save_frames", type=Path, metavar="DIR", help="lossless frames, too")
     parser.add_argument(
-        "--side_by_side", action="store_true", help="show source and driving beside the result"
+        "--side_by_side",
+        action="store_true",
+        help="show source and driving beside the result, and write a picture of some frames",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
     parser.add_argument(
@@ -112,6 +111,7 @@ def set_default_files(args: argparse.Namespace) -> None:
         args.checkpoint = DEMO / "checkpoint.pth.tar"
         args.source_image = DEMO / "source.png"
         args.driving_video = DEMO / "driving.mp4"
+        args.side_by_side = True
     for name in needed:
         if getattr(args, name) is None:
             raise UserError(f"--{name}: missing; name a file, or none at all for the demo")
@@ -134,24 +134,29 @@ def animate_one(animator: Animator, config: Config, args: argparse.Namespace) ->
     options = motion_options(config, args)
     start = time.monotonic()
     with open_clip(args.driving_video, frame_shape=frame_shape) as clip:
-        fps = clip.fps
-        output = Output(args.result_video, args.save_frames, side_by_side=args.side_by_side)
-        num_frames = animate_clip(
-            animator, picture, clip, options, output=output, best_frame=args.best_frame
+        output = AnimationOutput(
+            args.result_video,
+            fps=clip.fps,
+            frames=args.save_frames,
+            source=to_frame(picture) if args.side_by_side else None,
+            num_frames=clip.num_frames,
         )
+        animate_clip(animator, picture, clip, options, output=output, best_frame=args.best_frame)
     seconds = time.monotonic() - start
     if args.json is not None:
         report = {
             "result_video": str(args.result_video),
-            "frames": num_frames,
-            "frames_per_second": str(fps),
+            "frames": output.num_frames,
+            "frames_per_second": str(clip.fps),
             "size": list(frame_shape[:2]),
             "seconds": round(seconds, 3),
             "device": str(animator.device),
             **options._asdict(),
         }
         write_json(args.json, report)
-    print(f"{args.result_video}: {num_frames} frames in {seconds:.1f} s")
+    print(f"{args.result_video}: {output.num_frames} frames in {seconds:.1f} s")
+    if output.picture is not None:
+        print(f"{output.picture}: some of them, below the driving frames")
 
 
 def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) -> None:
@@ -171,25 +176,17 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
             open_clip(pair.source, frame_shape=data.frame_shape) as source,
             open_clip(pair.driving, frame_shape=data.frame_shape) as driving,
         ):
-            name = f"{source.name}-{driving.name}"
-            output = Output(
-                folder / f"{name}{params.format}", folder / "png" / name, side_by_side=True
-            )
+            name = f"{source.name}-{driving.name}" + (f"-from-{pair.frame}" if pair.frame else "")
             picture = source.frame(pair.frame)
+            output = AnimationOutput(
+                folder / f"{name}{params.format}",
+                fps=driving.fps,
+                frames=folder / "png" / name,
+                source=to_frame(picture),
+                num_frames=driving.num_frames,
+            )
             animate_clip(animator, picture, driving, options, output=output)
     print(f"{folder}: {len(pairs)} videos of source, driving and result")
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where an animation goes: a video, and optionally a folder of lossless frames.
-
-    `side_by_side` puts source and driving frames to the left of the result, in the video.
-    """
-
-    video: Path
-    frames: Path | None
-    side_by_side: bool
 
 
 def animate_clip(
@@ -198,32 +195,17 @@ def animate_clip(
     clip: Clip,
     options: MotionTransfer,
     *,
-    output: Output,
+    output: AnimationOutput,
     best_frame: int | None = None,
-) -> int:
-    """Move a picture (C, H, W) by a clip, in bounded memory; returns the number of frames."""
-    num_frames = 0
-    with ExitStack() as stack:
-        lossless = None
-        if output.frames is not None:
-            lossless = stack.enter_context(FrameFolder(output.frames))
-        video = stack.enter_context(VideoWriter(output.video, fps=clip.fps))
-        reference = None if best_frame is None else animator.detect(clip.frame(best_frame))
-        shown, driving = tee(clip)
-        predictions = animator.animate(
-            animator.encode(picture), driving, options, reference=reference
-        )
-        bar = tqdm(predictions, total=clip.num_frames, unit="frame", disable=None, leave=False)
+) -> None:
+    """Move a picture (C, H, W) by a clip, in bounded memory."""
+    reference = None if best_frame is None else animator.detect(clip.frame(best_frame))
+    shown, driving = tee(clip)
+    predictions = animator.animate(animator.encode(picture), driving, options, reference=reference)
+    bar = tqdm(predictions, total=clip.num_frames, unit="frame", disable=None, leave=False)
+    with output:
         for driving_frame, prediction in zip(shown, bar, strict=True):
-            frame = to_frame(prediction)
-            if lossless is not None:
-                lossless.write(frame)
-            if output.side_by_side:
-                beside = [to_frame(picture), to_frame(driving_frame), frame]
-                frame = np.concatenate(beside, axis=1)
-            video.write(frame)
-            num_frames += 1
-    return num_frames
+            output.write(to_frame(driving_frame), to_frame(prediction))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ the same batches with any number of workers.
 from __future__ import annotations
 
 import csv
+import gc
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +37,11 @@ from engine.video import (
 )
 
 _log = logging.getLogger(__name__)
+
+# A worker that is forked inherits the garbage of its parent, decoded frames among it. To free them
+# there would wait forever for decoder threads that only the parent has.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gc.freeze)
 
 # Not an argument: training and evaluation, two commands, must agree on which videos are unseen.
 _SPLIT_SEED = 0

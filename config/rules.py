@@ -55,6 +55,11 @@ def _model_rules(config: Config) -> Iterator[str]:
             f"dataset_params.frame_shape: {list(frame_shape)} ends with {frame_shape[2]} channels, "
             f"but model_params.common_params.num_channels is {common.num_channels}; make them equal"
         )
+    elif common.num_channels != 3:
+        yield (
+            f"model_params.common_params.num_channels: {common.num_channels}, but frames are read "
+            "as RGB; write 3, and 3 at the end of dataset_params.frame_shape"
+        )
     if model.kp_detector_params.single_jacobian_map and not common.estimate_jacobian:
         yield (
             "model_params.kp_detector_params.single_jacobian_map: true needs "

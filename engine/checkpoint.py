@@ -2,13 +2,14 @@
 
 A `.pth.tar` is a torch file (no archive): a dict with the state dicts `generator`,
 `discriminator`, `kp_detector`, `optimizer_*`, and `epoch`. Ours adds `format`, `config`, `step`,
-`schedulers`, `random_state` and `best_l1`.
+`step_in_epoch`, `schedulers`, `random_state`, `seed` and `best_l1`.
 """
 
 import os
 import pickle
-import zipfile
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -32,13 +33,13 @@ def read_torch_file(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path}: no such file; name a .pth.tar that train.py wrote")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(_unpickling_message(path, error)) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: truncated, or not a torch file ({_first_line(error)}); get a whole copy"
-        ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the errors below say
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the rights") from error
+    except Exception as error:  # damaged bytes make torch and pickle raise all kinds of them
+        raise UserError(f"{path}: {_why_refused(error)}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, not a dict of state dicts")
     return content
@@ -73,6 +74,9 @@ def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[st
     for key, tensor in wanted.items():
         if key not in found:
             raise UserError(f"{where}.{key}: missing; {remedy}")
+        if not isinstance(found[key], Tensor):
+            kind = type(found[key]).__name__
+            raise UserError(f"{where}.{key}: a {kind} in place of a tensor; {remedy}")
         if found[key].shape != tensor.shape:
             raise UserError(
                 f"{where}.{key}: shape {tuple(found[key].shape)} where the config "
@@ -83,7 +87,7 @@ def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[st
         raise UserError(f"{where}.{left_over[0]}: not in the config's network; {remedy}")
 
 
-def write_checkpoint(path: Path, state: State) -> None:
+def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
     """Write a checkpoint atomically: a crash at any moment leaves the previous file whole.
 
     Raises:
@@ -103,7 +107,8 @@ def write_checkpoint(path: Path, state: State) -> None:
             "name another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def epoch_path(folder: Path, epoch: int) -> Path:
@@ -139,13 +144,14 @@ def restore_random_state(state: Mapping) -> None:
         torch.cuda.set_rng_state(generator_state, device)
 
 
-def _unpickling_message(path: Path, error: Exception) -> str:
-    if "GLOBAL" in str(error) or "Unsupported" in str(error):
+def _why_refused(error: Exception) -> str:
+    # What torch says of a class or a function that is not on its list.
+    if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
         return (
-            f"{path}: refused, because loading it would run code that it carries; "
+            "refused, because loading it would run code that it carries; "
             "get a checkpoint of plain tensors"
         )
-    return f"{path}: truncated, or not a torch file; get a whole copy"
+    return "truncated, or not a torch file; get a whole copy"
 
 
 def _first_line(error: Exception) -> str:

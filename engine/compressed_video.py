@@ -1,26 +1,23 @@
-"""Compressed video through PyAV: an exact index of frames, streaming, and random access."""
+"""Compressed video through PyAV: streaming, and random access that decodes what it must."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from PIL import Image
 
-from engine.image import one_line, resize_frame, to_rgb
-from engine.video_reader import DEFAULT_FPS, UnreadableVideo, VideoReader
+from engine.frame_index import decoding, frame_rate, open_container, read_index, video_stream
+from engine.image import resize_frame, to_rgb
+from engine.video_reader import VideoReader
 
 # YCbCr matrices that FFmpeg's frames and its scaler number alike: BT.709, SMPTE 240M, BT.2020.
 # Frames with any other tag, or with none, are read as BT.601, as ffmpeg does.
@@ -32,28 +29,11 @@ FULL_RANGE = 2
 CONVERSION = 0x2 | 0x40000 | 0x2000
 
 
-class FrameIndex(NamedTuple):
-    """When each frame is shown, ascending, in the stream's time base.
-
-    A stream without usable times has `timed=False`: its times are 0, 1, 2, ... in the order in
-    which frames leave the decoder, and it can only be read from its start.
-    """
-
-    times: list[int]
-    keyframe_times: list[int]
-    timed: bool
-
-    def starting_with(self, first: VideoFrame) -> FrameIndex:
-        """Leave out frames that cannot be decoded, as a recording may start between keyframes."""
-        start = bisect_left(self.times, first.pts or 0) if self.timed else 0
-        return self._replace(times=self.times[start:])
-
-
 class CompressedReader(VideoReader):
     """A video file that PyAV decodes.
 
-    The first frame is the first that can be decoded. One that the decoder drops later on shows
-    the picture before it, so that iteration and random access agree on every index.
+    A frame that the decoder drops shows the picture before it, so that iteration and random
+    access agree on every index.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,14 +43,11 @@ class CompressedReader(VideoReader):
             self._stream = video_stream(self._container, path)
             # Frame threads would decode past the frame that is wanted, again at every seek.
             self._stream.thread_type = "SLICE"
-            self._index = read_index(self._container, self._stream, path)
-        first = next(self._decoded())
-        self._index = self._index.starting_with(first)
+            self._index, self._first = read_index(self._container, self._stream, path)
         self.num_frames = len(self._index.times)
         self.fps = frame_rate(self._stream, self._index)
-        self._stored_size = (first.height, first.width)
-        self._matrix = display_matrix(first)
-        self.height, self.width = self._convert(first).shape[:2]
+        self._matrix = display_matrix(self._first)
+        self.height, self.width = self._convert(self._first).shape[:2]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return map(self._convert, self._decoded())
@@ -80,7 +57,7 @@ class CompressedReader(VideoReader):
 
     def _decoded(self) -> Iterator[VideoFrame]:
         """Decode from the start, giving one frame for each entry of the index."""
-        times, index, shown = self._index.times, 0, None
+        times, index, shown = self._index.times, 0, self._first
         with decoding(self.path), open_container(self.path) as container:
             stream = video_stream(container, self.path)
             stream.thread_type = "AUTO"
@@ -88,10 +65,8 @@ class CompressedReader(VideoReader):
                 time = frame.pts if self._index.timed else count
                 end = index if time is None else bisect_right(times, time, lo=index)
                 for due in times[index:end]:
-                    yield frame if due == time or shown is None else shown
+                    yield frame if due == time else shown
                 index, shown = end, frame
-        if shown is None:
-            raise UnreadableVideo(f"{self.path}: no frame could be decoded; the file is damaged")
         for _ in times[index:]:
             yield shown
 
@@ -129,7 +104,7 @@ class CompressedReader(VideoReader):
             for packet in self._container.demux(self._stream):
                 self._skip_unless(packet.pts in (None, first) or packet.pts in pending)
                 for frame in packet.decode():
-                    begun = begun or (frame.pts == first and not frame.is_corrupt)
+                    begun = begun or frame.pts == first
                     if begun and frame.pts in pending:
                         found[pending.pop(frame.pts)] = self._convert(frame)
                     if not pending:
@@ -162,7 +137,8 @@ class CompressedReader(VideoReader):
         )
         if transparent:
             image = to_rgb(Image.fromarray(image))
-        return turned(resize_frame(image, self._stored_size), self._matrix)
+        size = (self._first.height, self._first.width)
+        return turned(resize_frame(image, size), self._matrix)
 
 
 class GifReader(CompressedReader):
@@ -180,77 +156,6 @@ class GifReader(CompressedReader):
 
     def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
         return [self._frames[index].copy() for index in indices]
-
-
-@contextmanager
-def decoding(path: Path) -> Iterator[None]:
-    """Turn what the decoder raises into an UnreadableVideo that names the file."""
-    try:
-        yield
-    except av.error.FFmpegError as error:
-        reason = error.strerror or one_line(error)
-        raise UnreadableVideo(f"{path}: not a readable video ({reason})") from error
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a file for reading.
-
-    "file:" keeps names such as `a:b.mp4` from being taken for a protocol. Tags are of no interest
-    and must not stop us where they are not UTF-8.
-    """
-    return av.open(f"file:{path}", metadata_errors="ignore")
-
-
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Find the first video stream that is not the cover picture of a song."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise UnreadableVideo(f"{path}: holds no video stream")
-
-
-def read_index(container: InputContainer, stream: VideoStream, path: Path) -> FrameIndex:
-    """Read all packets, decoding none: the header's own count is often absent or wrong."""
-    times: list[int | None] = []
-    keyframe_times: list[int] = []
-    cut_short = False
-    for packet in container.demux(stream):
-        if not packet.size:  # The end of the file.
-            continue
-        cut_short = packet.is_corrupt
-        if packet.is_keyframe and packet.pts is not None:
-            keyframe_times.append(packet.pts)
-        if not packet.is_discard:  # Hidden by an edit list, though others may need it.
-            times.append(packet.pts)
-    if cut_short:
-        raise UnreadableVideo(f"{path}: the file is cut short; copy or download it again")
-    if not times:
-        raise UnreadableVideo(f"{path}: the video holds no frames")
-    known = {time for time in times if time is not None}
-    # AVI stores no times; those that FFmpeg makes up for it ignore that frames are reordered.
-    invented = container.format.name == "avi" and stream.codec_context.has_b_frames
-    if invented or len(known) < len(times):
-        return FrameIndex(list(range(count_frames(path))), [], timed=False)
-    return FrameIndex(sorted(known), sorted(keyframe_times), timed=True)
-
-
-def count_frames(path: Path) -> int:
-    """Count frames by decoding them all."""
-    with open_container(path) as container:
-        return sum(1 for _ in container.decode(video_stream(container, path)))
-
-
-def frame_rate(stream: VideoStream, index: FrameIndex) -> Fraction:
-    """Take the rate that the file declares, unless its times drift from it by half a frame."""
-    declared = [rate for rate in (stream.guessed_rate, stream.average_rate) if rate]
-    intervals = len(index.times) - 1  # Few files are right about how long the last frame lasts.
-    if not index.timed or not intervals or stream.time_base is None:
-        return declared[0] if declared else DEFAULT_FPS
-    seconds = (index.times[-1] - index.times[0]) * stream.time_base
-    for rate in declared:
-        if abs(seconds * rate - intervals) <= Fraction(1, 2):
-            return rate
-    return (intervals / seconds).limit_denominator(10_000)
 
 
 def display_matrix(frame: VideoFrame) -> np.ndarray:

@@ -23,7 +23,7 @@ class RunningMeans:
         self._count += 1
 
     def means(self) -> dict[str, float]:
-        """The mean of each term, and their `total`.
+        """The mean of each term, and their `total`; nothing if no step was counted.
 
         Raises:
             UserError: a term is not finite, which no further step would mend.
@@ -35,7 +35,7 @@ class RunningMeans:
                     f"loss {name}: became {mean}; go on from the last checkpoint with lower "
                     "learning rates (--set train_params.lr_generator=1e-4 ...)"
                 )
-        return {"total": sum(means.values()), **means}
+        return {"total": sum(means.values()), **means} if means else {}
 
 
 class Stopwatch:

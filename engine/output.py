@@ -1,8 +1,10 @@
 """Results on disk: folders of frames and JSON reports, checked before the work and whole after."""
 
+import contextlib
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +31,50 @@ def check_folder(folder: Path) -> None:
         ) from error
 
 
+def make_new_folder(path: Path) -> Path:
+    """Make the folder or, where one of that name is there, path-2, path-3 and so on.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    folder, number = path, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = path.with_name(f"{path.name}-{number}")
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); name another folder"
+            ) from error
+
+
 def write_json(path: Path, content: object) -> None:
     """Write a report, whole or not at all.
 
     Raises:
         UserError: the file cannot be written.
     """
+    write_whole(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file that takes the place of `path` once it is whole.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(json.dumps(content, indent=2) + "\n")
+        write(partial)
         partial.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 class FrameFolder:

@@ -26,7 +26,7 @@ class EpochSampler(Sampler[int]):
         self.first_item = first_item
 
     def __len__(self) -> int:
-        return self.num_items - self.first_item
+        return max(0, self.num_items - self.first_item)
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 2**32 + self.epoch)

@@ -19,6 +19,7 @@ from sync_batchnorm import SyncDataParallel
 
 _BETAS = (0.5, 0.999)
 _DECAY = 0.1
+_REMEDY = "start from its weights alone with --init_from"
 
 
 class StepResult(NamedTuple):
@@ -125,6 +126,8 @@ class Trainer:
         Raises:
             UserError: something is missing or does not fit.
         """
+        if "epoch" not in state:
+            raise UserError(f"{path}: holds no epoch; {_REMEDY}")
         load_weights(path, state, self.networks._asdict())
         for name, optimizer in self.optimizers.items():
             _load_optimizer(optimizer, state, name=f"optimizer_{name}", path=path)
@@ -153,10 +156,8 @@ def _shared(model: nn.Module, device_ids: Sequence[int]) -> nn.Module:
 
 def _load_optimizer(optimizer: Optimizer, state: Mapping, *, name: str, path: Path) -> None:
     if name not in state:
-        raise UserError(f"{path}: holds no {name}; start from its weights alone with --init_from")
+        raise UserError(f"{path}: holds no {name}; {_REMEDY}")
     try:
         optimizer.load_state_dict(state[name])
     except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: {name} does not fit ({error}); start from its weights alone with --init_from"
-        ) from error
+        raise UserError(f"{path}: {name} does not fit ({error}); {_REMEDY}") from error

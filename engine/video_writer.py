@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 from engine.errors import UserError
 
 # What is converted and what is tagged must agree, or players show other colours.
-TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
+TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv"
 H264 = [
     *("-vf", TO_BT709, "-colorspace", "bt709", "-color_primaries", "bt709"),
     *("-color_trc", "bt709", "-color_range", "tv"),
@@ -121,9 +121,14 @@ class VideoWriter:
         self._partial.replace(self.path)
 
     def _stop(self) -> None:
-        if self._ffmpeg is not None and self._ffmpeg.poll() is None:
+        if self._ffmpeg is None:
+            return
+        if self._ffmpeg.poll() is None:
             self._ffmpeg.kill()
             self._ffmpeg.wait()
+        if self._ffmpeg.stdin is not None:
+            with suppress(OSError):  # What is still in the pipe's buffer has nowhere to go.
+                self._ffmpeg.stdin.close()
 
     def _failure(self) -> UserError:
         self._stop()

@@ -224,3 +224,9 @@ def test_keys_that_contradict_each_other_are_refused(overrides: list[str], compl
 )
 def test_unusual_but_consistent_settings_are_accepted(overrides: list[str]) -> None:
     vox(*overrides)
+
+
+def test_frames_other_than_rgb_are_refused() -> None:
+    channels = "model_params.common_params.num_channels=1"
+    message = refusal(channels, "dataset_params.frame_shape=[256, 256, 1]")
+    assert "num_channels: 1, but frames are read as RGB" in message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import logging
 import pickle
 import random
@@ -362,6 +363,21 @@ def test_set_epoch_reaches_workers_that_stay(stacks: list[Path]) -> None:
         seen.append(batch.source)
     assert torch.equal(seen[0], seen[2])
     assert not torch.equal(seen[0], seen[1])
+
+
+def test_a_worker_never_frees_what_its_parent_decoded(tmp_path: Path) -> None:
+    def collect(frames: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+        gc.collect()
+        return frames
+
+    video = write_mp4(tmp_path / "a.mp4", make_frames())
+    gc.disable()
+    try:
+        make_dataset([video])[0]
+        loader = DataLoader(make_dataset([video], augmentation=collect), num_workers=1, timeout=20)
+        assert len(list(loader)) == 1
+    finally:
+        gc.enable()
 
 
 def test_a_dataset_can_be_sent_to_a_worker_that_is_spawned(stacks: list[Path]) -> None:

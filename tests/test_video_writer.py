@@ -1,8 +1,10 @@
 """What is written is the video that was meant, whole, or else nothing."""
 
+import gc
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -83,6 +85,17 @@ def test_an_exception_leaves_the_earlier_file(earlier: Path, error: type[BaseExc
         raise error
 
 
+def test_an_exception_leaves_nothing_open(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(RuntimeError), VideoWriter(tmp_path / "clip.mp4", fps=NTSC) as writer:
+            writer.write(patches())
+            raise RuntimeError
+        del writer
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+
+
 def test_no_frames_is_an_error(earlier: Path) -> None:
     with pytest.raises(UserError, match=r"clip\.mp4.*no frames"), VideoWriter(earlier, fps=NTSC):
         pass
@@ -100,18 +113,23 @@ def test_terminating_the_program_leaves_the_earlier_file(earlier: Path) -> None:
         "from engine.video_writer import VideoWriter\n"
         "with VideoWriter(Path(sys.argv[1]), fps=Fraction(25)) as writer:\n"
         "    while True:\n"
-        "        writer.write(np.zeros((64, 64, 3), np.uint8))\n"
+        "        writer.write(np.zeros((8, 8, 3), np.uint8))\n"
         "        print(flush=True)\n"
     )
     root = Path(__file__).parents[1]
     process = subprocess.Popen(
-        [sys.executable, "-c", program, earlier], stdout=subprocess.PIPE, text=True, cwd=root
+        [sys.executable, "-c", program, earlier],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=root,
     )
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    errors = process.communicate(timeout=20)[1]
     assert process.returncode == 128 + signal.SIGTERM
+    assert errors == ""
 
 
 def test_folders_are_made(tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""When each frame of a compressed video is shown, found without decoding it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from engine.image import one_line
+from engine.video_reader import DEFAULT_FPS, UnreadableVideo
+
+
+class FrameIndex(NamedTuple):
+    """When each frame is shown, ascending, in the stream's time base.
+
+    A stream without usable times has `timed=False`: its times are 0, 1, 2, ... in the order in
+    which frames leave the decoder, and it can only be read from its start.
+    """
+
+    times: list[int]
+    keyframe_times: list[int]
+    timed: bool
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what the decoder raises into an UnreadableVideo that names the file."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        reason = error.strerror or one_line(error)
+        raise UnreadableVideo(f"{path}: not a readable video ({reason})") from error
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    "file:" keeps names such as `a:b.mp4` from being taken for a protocol. Tags are of no interest
+    and must not stop us where they are not UTF-8.
+    """
+    return av.open(f"file:{path}", metadata_errors="ignore")
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Find the first video stream that is not the cover picture of a song."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise UnreadableVideo(f"{path}: holds no video stream")
+
+
+def read_index(
+    container: InputContainer, stream: VideoStream, path: Path
+) -> tuple[FrameIndex, VideoFrame]:
+    """Read all packets of a file just opened, decoding no more than its first frame.
+
+    The header's own count of frames is often absent or wrong. Frames before the first that can be
+    decoded, in a recording that starts between keyframes, are left out.
+    """
+    first: VideoFrame | None = None
+    times: list[int | None] = []
+    keyframe_times: list[int] = []
+    cut_short = False
+    for packet in container.demux(stream):
+        if first is None:
+            first = next(iter(packet.decode()), None)
+        if not packet.size:  # The end of the file.
+            continue
+        cut_short = packet.is_corrupt
+        if packet.is_keyframe and packet.pts is not None:
+            keyframe_times.append(packet.pts)
+        if not packet.is_discard:  # Hidden by an edit list, though others may need it.
+            times.append(packet.pts)
+    if cut_short:
+        raise UnreadableVideo(f"{path}: the file is cut short; copy or download it again")
+    if first is None:
+        raise UnreadableVideo(f"{path}: holds no frame that can be decoded")
+    known = sorted({time for time in times if time is not None})
+    # AVI stores no times; those that FFmpeg makes up for it ignore that frames are reordered.
+    invented = container.format.name == "avi" and stream.codec_context.has_b_frames
+    if invented or len(known) < len(times) or first.pts not in known:
+        return FrameIndex(list(range(count_frames(path))), [], timed=False), first
+    shown = known[bisect_left(known, first.pts) :]
+    return FrameIndex(shown, sorted(keyframe_times), timed=True), first
+
+
+def count_frames(path: Path) -> int:
+    """Count frames by decoding them all."""
+    with open_container(path) as container:
+        return sum(1 for _ in container.decode(video_stream(container, path)))
+
+
+def frame_rate(stream: VideoStream, index: FrameIndex) -> Fraction:
+    """Take the rate that the file declares, unless its times drift from it by half a frame."""
+    declared = [rate for rate in (stream.guessed_rate, stream.average_rate) if rate]
+    intervals = len(index.times) - 1  # Few files are right about how long the last frame lasts.
+    if not index.timed or not intervals or stream.time_base is None:
+        return declared[0] if declared else DEFAULT_FPS
+    seconds = (index.times[-1] - index.times[0]) * stream.time_base
+    for rate in declared:
+        if abs(seconds * rate - intervals) <= Fraction(1, 2):
+            return rate
+    return (intervals / seconds).limit_denominator(10_000)
