@@ -12,8 +12,9 @@ run's own folder; --init_from takes the weights alone. Ctrl-C saves a checkpoint
 
 import argparse
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,12 +35,15 @@ from engine.errors import UserError
 from engine.evaluation import mean_score, rebuild, score
 from engine.interrupt import StopRequest, ignore_interrupts
 from engine.measures import RunningMeans, Stopwatch
+from engine.output import make_new_folder
 from engine.sampling import EpochSampler
 from engine.training import Trainer
+from engine.video import UnreadableVideo
 from frames_dataset import DatasetRepeater, FramePair, TrainingPairs, open_clip, split_videos
 from logger import Logger, Visualizer
 
 STEPS_BETWEEN_SCALARS = 10
+_LARGEST_SEED = 2**31 - 1
 _log = logging.getLogger(__name__)
 
 
@@ -69,13 +73,24 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws")
+    parser.add_argument(
+        "--seed", type=_seed, help="of all random draws; default: the checkpoint's, else 0"
+    )
     parser.add_argument("--dry_run", action="store_true", help="print the resolved config and stop")
     return parser.parse_args()
 
 
 def _gpu_numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of GPU numbers, such as 0,1")
+    return [int(number) for number in numbers]
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 to {_LARGEST_SEED}")
+    return int(text)
 
 
 def main() -> None:
@@ -84,12 +99,14 @@ def main() -> None:
     state = read_torch_file(path) if path else {}
     config = choose_config(args.config, args.set, checkpoint=path, state=state)
     device = choose_device(args.device, args.device_ids)
-    dataset = build_dataset(config, seed=args.seed)
+    resumed_seed = state.get("seed", 0) if args.checkpoint else 0
+    seed = resumed_seed if args.seed is None else args.seed
+    dataset, test_videos = build_dataset(config, seed=seed), list_test_videos(config)
     if args.dry_run:
         print(dump_config(config), end="")
         return
 
-    torch.manual_seed(args.seed)
+    torch.manual_seed(seed)
     trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
     progress = Progress()
     if args.checkpoint:
@@ -105,7 +122,7 @@ def main() -> None:
     )
     with logger:
         logger.config(dump_config(config))
-        Run(config, trainer, dataset, logger, progress, seed=args.seed).train()
+        Run(config, trainer, dataset, test_videos, logger, progress, seed=seed).train()
 
 
 def run_folder(args: argparse.Namespace) -> Path:
@@ -118,7 +135,7 @@ def run_folder(args: argparse.Namespace) -> Path:
         return args.checkpoint.parent
     origin = args.config or args.checkpoint or args.init_from
     name = f"{origin.name.split('.')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return (args.log_dir or Path("log")) / name
+    return make_new_folder((args.log_dir or Path("log")) / name)
 
 
 def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
@@ -142,6 +159,19 @@ def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
             f"one batch of {config.train_params.batch_size}; raise train_params.num_repeats"
         )
     return dataset
+
+
+def list_test_videos(config: Config) -> list[Path]:
+    """The test videos that validation rebuilds; none where there is no validation.
+
+    Raises:
+        UserError: there is to be a validation, but no test video.
+    """
+    if not config.train_params.validation_freq:
+        return []
+    data = config.dataset_params
+    videos = split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling)
+    return videos[: config.reconstruction_params.num_videos]
 
 
 def build_clip_augmentation(params: AugmentationParams) -> Compose:
@@ -203,19 +233,16 @@ class Run:
         config: Config,
         trainer: Trainer,
         dataset: DatasetRepeater,
+        test_videos: Sequence[Path],
         logger: Logger,
         progress: Progress,
         *,
         seed: int,
     ) -> None:
         self.config, self.trainer, self.dataset = config, trainer, dataset
-        self.logger, self.progress = logger, progress
-        params, data = config.train_params, config.dataset_params
-        self.test_videos = (
-            split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling)
-            if params.validation_freq
-            else []
-        )
+        self.test_videos, self.logger, self.progress = test_videos, logger, progress
+        self.seed = seed
+        params = config.train_params
         self.sampler = EpochSampler(len(dataset), seed=seed)
         self.loader: DataLoader[FramePair] = DataLoader(
             dataset,
@@ -283,15 +310,18 @@ class Run:
         if params.validation_freq and (is_last or progress.epoch % params.validation_freq == 0):
             means["test_l1"] = self.validate()
             is_best = means["test_l1"] < progress.best_l1
-            progress.best_l1 = min(means["test_l1"], progress.best_l1)
+            if is_best:
+                progress.best_l1 = means["test_l1"]
             self.logger.scalars(progress.step, {"test/l1": means["test_l1"]})
+        self.logger.scalars(progress.step, {"data/skipped_clips": means["skipped_clips"]})
         tqdm.write(self.logger.epoch(progress.epoch, progress.step, means))
         if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
             self.save(best=is_best)
 
     def validate(self) -> float:
-        """The mean L1 of the test videos rebuilt from their first frames."""
-        params, data = self.config.reconstruction_params, self.config.dataset_params
+        """The mean L1 of the test videos rebuilt from their first frames; NaN if none can be."""
+        max_frames = self.config.reconstruction_params.max_frames
+        frame_shape = self.config.dataset_params.frame_shape
         networks = self.trainer.networks
         animator = Animator(
             kp_detector=networks.kp_detector,
@@ -299,17 +329,21 @@ class Run:
             device=self.trainer.device,
         )
         scores = []
-        for path in self.test_videos[: params.num_videos]:
-            with open_clip(path, frame_shape=data.frame_shape) as clip:
-                scores.append(score(rebuild(animator, islice(clip, params.max_frames))))
+        for path in self.test_videos:
+            try:
+                with open_clip(path, frame_shape=frame_shape) as clip:
+                    scores.append(score(rebuild(animator, islice(clip, max_frames))))
+            except UnreadableVideo as error:
+                _log.warning("skipping a test video: %s", error)
         self.trainer.train_mode()
-        return mean_score(scores).l1
+        return mean_score(scores).l1 if scores else math.nan
 
     def save(self, *, best: bool = False) -> Path:
         state = {
             **asdict(self.progress),
             **self.trainer.state_dict(),
             "config": to_dict(self.config),
+            "seed": self.seed,
             "random_state": random_state(),
         }
         return self.logger.checkpoint(self.progress.epoch, state, best=best)

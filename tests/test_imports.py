@@ -13,7 +13,7 @@ ALLOWED = {
     "train": ("engine", "frames_dataset", "augmentation", "logger", "config"),
     "animate": ("engine", "frames_dataset", "config", "modules.keypoints"),
     "reconstruction": ("engine", "frames_dataset", "config"),
-    "tools": ("engine", "frames_dataset", "config", "tools"),
+    "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
     "frames_dataset": ("engine",),
     "augmentation": ("engine",),
     "logger": ("engine", "modules"),
