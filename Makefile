@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := results/train-demo
 INSTALLED := $(VENV)/.installed
 
 .PHONY: test lint types tests test-slow demo train-demo clean
@@ -21,6 +22,25 @@ tests: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+# Moves demo/source.png by demo/driving.mp4 with the networks in demo/.
+demo: $(INSTALLED)
+	$(BIN)/python animate.py --result_video results/demo.mp4
+
+# From nothing to moving pictures in some minutes: make data, train, score, animate.
+train-demo: $(INSTALLED)
+	$(BIN)/python tools/make_puppets.py --size 64 --train 60 --test 6 --transfer 1 --format png \
+		--out $(DEMO)/puppets
+	$(BIN)/python train.py --config config/puppets-64.yaml --log_dir $(DEMO) \
+		--set dataset_params.root_dir=$(DEMO)/puppets --set train_params.num_repeats=8 \
+		--set train_params.num_epochs=6 --set 'train_params.epoch_milestones=[5]'
+	checkpoint=$$(ls -t $(DEMO)/puppets-64-*/best-checkpoint.pth.tar | head -n 1) && \
+	$(BIN)/python reconstruction.py --checkpoint $$checkpoint && \
+	$(BIN)/python animate.py --checkpoint $$checkpoint --side_by_side \
+		--source_image $(DEMO)/puppets/transfer/transfer-00000/source.png \
+		--driving_video $(DEMO)/puppets/transfer/transfer-00000/driving.png \
+		--result_video $(DEMO)/animated.mp4
+	@echo "watch the training with: $(BIN)/tensorboard --logdir $(DEMO)"
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)

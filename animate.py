@@ -25,7 +25,7 @@ from engine.checkpoint import load_weights, read_torch_file
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device, set_precision
 from engine.errors import UserError
-from engine.output import check_folder, write_json
+from engine.output import check_file, write_json
 from engine.video import read_image, resize_frame, to_frame, to_tensor
 from frames_dataset import Clip, PairedDataset, open_clip, split_videos
 from modules.keypoints import MotionTransfer
@@ -127,8 +127,7 @@ def motion_options(config: Config, args: argparse.Namespace) -> MotionTransfer:
 
 def animate_one(animator: Animator, config: Config, args: argparse.Namespace) -> None:
     """Move the picture by the video, and report."""
-    if args.json is not None:
-        check_folder(args.json.parent)
+    check_results(args)
     frame_shape = config.dataset_params.frame_shape
     picture = to_tensor(resize_frame(read_image(args.source_image), frame_shape[:2]))
     options = motion_options(config, args)
@@ -159,6 +158,22 @@ def animate_one(animator: Animator, config: Config, args: argparse.Namespace) ->
         print(f"{output.picture}: some of them, below the driving frames")
 
 
+def check_results(args: argparse.Namespace) -> None:
+    """See that the report can be written, and that the picture beside the video replaces no input.
+
+    Raises:
+        UserError: it cannot, or would.
+    """
+    if args.json is not None:
+        check_file(args.json)
+    picture = args.result_video.with_suffix(".png")
+    for given in (args.source_image, args.driving_video):
+        if args.side_by_side and given.resolve() == picture.resolve():
+            raise UserError(
+                f"{given}: --side_by_side writes a picture there; choose another --result_video"
+            )
+
+
 def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) -> None:
     """Animate pairs of the dataset's test videos."""
     params, data = config.animate_params, config.dataset_params
@@ -169,6 +184,7 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
         pairs_list=None if data.pairs_list is None else Path(data.pairs_list),
         seed=PAIRS_SEED,
     )
+    check_pairs(pairs, config)
     options = motion_options(config, args)
     for index in tqdm(range(len(pairs)), unit="pair", disable=None):
         pair = pairs[index]
@@ -189,6 +205,22 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
     print(f"{folder}: {len(pairs)} videos of source, driving and result")
 
 
+def check_pairs(pairs: PairedDataset, config: Config) -> None:
+    """See that all videos can be opened and all frames are there, before the first is animated.
+
+    Raises:
+        UserError: one cannot, or is not.
+    """
+    frame_shape = config.dataset_params.frame_shape
+    for index in range(len(pairs)):
+        pair = pairs[index]
+        with (
+            open_clip(pair.source, frame_shape=frame_shape) as source,
+            open_clip(pair.driving, frame_shape=frame_shape),
+        ):
+            source.frame(pair.frame)
+
+
 def animate_clip(
     animator: Animator,
     picture: Tensor,
@@ -199,11 +231,12 @@ def animate_clip(
     best_frame: int | None = None,
 ) -> None:
     """Move a picture (C, H, W) by a clip, in bounded memory."""
-    reference = None if best_frame is None else animator.detect(clip.frame(best_frame))
-    shown, driving = tee(clip)
-    predictions = animator.animate(animator.encode(picture), driving, options, reference=reference)
-    bar = tqdm(predictions, total=clip.num_frames, unit="frame", disable=None, leave=False)
     with output:
+        reference = None if best_frame is None else animator.detect(clip.frame(best_frame))
+        shown, driving = tee(clip)
+        source = animator.encode(picture)
+        predictions = animator.animate(source, driving, options, reference=reference)
+        bar = tqdm(predictions, total=clip.num_frames, unit="frame", disable=None, leave=False)
         for driving_frame, prediction in zip(shown, bar, strict=True):
             output.write(to_frame(driving_frame), to_frame(prediction))
 

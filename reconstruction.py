@@ -10,6 +10,7 @@ or in --log_dir.
 
 import argparse
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -23,8 +24,9 @@ from engine.build import build_inference_networks, choose_config
 from engine.checkpoint import load_weights, read_torch_file
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device
+from engine.errors import UserError
 from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
-from engine.output import FrameFolder, check_folder, write_json
+from engine.output import FrameFolder, check_file, check_folder, write_json
 from engine.video import to_frame
 from engine.video_writer import VideoWriter
 from frames_dataset import Clip, open_clip, split_videos
@@ -59,10 +61,11 @@ def main() -> None:
     params = config.dataset_params
     videos = split_videos(Path(params.root_dir), "test", id_sampling=params.id_sampling)
     videos = videos[: config.reconstruction_params.num_videos]
+    check_videos(videos, config)
     folder = (args.log_dir or args.checkpoint.parent) / "reconstruction"
     check_folder(folder)
     if args.json is not None:
-        check_folder(args.json.parent)
+        check_file(args.json)
 
     start = time.monotonic()
     scores: dict[str, L1Score] = {}
@@ -81,6 +84,20 @@ def main() -> None:
         write_json(args.json, report)
     print(f"{folder}: {len(scores)} videos, {mean.num_frames} frames")
     print(f"L1 {mean.l1:.4f}; copying each video's first frame: {mean.copy_l1:.4f}")
+
+
+def check_videos(videos: Sequence[Path], config: Config) -> None:
+    """See that all can be opened and have names of their own, before the first is rebuilt.
+
+    Raises:
+        UserError: one cannot, or two would be written to the same file.
+    """
+    named: dict[str, Path] = {}
+    for path in videos:
+        with open_clip(path, frame_shape=config.dataset_params.frame_shape) as clip:
+            other = named.setdefault(clip.name, path)
+        if other != path:
+            raise UserError(f"{path}: its results would replace those of {other}; rename one")
 
 
 def rebuild_clip(animator: Animator, clip: Clip, folder: Path, config: Config) -> L1Score:

@@ -102,6 +102,7 @@ def main() -> None:
     resumed_seed = state.get("seed", 0) if args.checkpoint else 0
     seed = resumed_seed if args.seed is None else args.seed
     dataset, test_videos = build_dataset(config, seed=seed), list_test_videos(config)
+    visualizer = Visualizer(**asdict(config.visualizer_params))
     if args.dry_run:
         print(dump_config(config), end="")
         return
@@ -116,7 +117,7 @@ def main() -> None:
 
     logger = Logger(
         run_folder(args),
-        visualizer=Visualizer(**asdict(config.visualizer_params)),
+        visualizer=visualizer,
         keep_checkpoints=config.train_params.keep_checkpoints,
         resume_step=progress.step,
     )

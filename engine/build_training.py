@@ -1,7 +1,6 @@
 """Config -> the full models of training, with the VGG19 that they compare frames in."""
 
 import logging
-import urllib.error
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -68,10 +67,13 @@ def build_vgg(perceptual_weights: str) -> VGG19Features:
             _RANDOM_VGG_SEED,
         )
         return VGG19Features(_random_vgg19())
-    if perceptual_weights == "imagenet":
-        return VGG19Features(_filled(_imagenet_weights(), "torchvision's VGG19 weights"))
-    path = Path(perceptual_weights)
-    return VGG19Features(_filled(read_torch_file(path), str(path)))
+    path = _imagenet_file() if perceptual_weights == "imagenet" else Path(perceptual_weights)
+    if not path.is_file():
+        raise UserError(
+            f"train_params.perceptual_weights: {path}: no such file; write imagenet, random, or "
+            "the path of torchvision's VGG19 weights"
+        )
+    return VGG19Features(_filled(read_torch_file(path), path))
 
 
 def _random_vgg19() -> torch.nn.Sequential:
@@ -81,31 +83,36 @@ def _random_vgg19() -> torch.nn.Sequential:
         return vgg19(weights=None).features
 
 
-def _filled(state: dict[str, Tensor], name: str) -> torch.nn.Sequential:
+def _filled(state: dict[str, Tensor], path: Path) -> torch.nn.Sequential:
     with torch.device("meta"):
         layers = vgg19(weights=None).features
     features = {
-        key.removeprefix("features."): value
+        str(key).removeprefix("features."): value
         for key, value in state.items()
-        if key.startswith("features.")
+        if str(key).startswith("features.")
     }
     try:
         layers.load_state_dict(features, assign=True)
     except RuntimeError as error:
         raise UserError(
-            f"{name}: not the state dict of torchvision's vgg19; set "
+            f"{path}: not the state dict of torchvision's vgg19; set "
             "train_params.perceptual_weights to imagenet, random or such a file"
         ) from error
     return layers
 
 
-def _imagenet_weights() -> dict[str, Tensor]:
-    weights = VGG19_Weights.IMAGENET1K_V1
-    target = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+def _imagenet_file() -> Path:
+    """Where torchvision keeps its VGG19 weights; downloaded there, unless they are."""
+    url = VGG19_Weights.IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if path.is_file():
+        return path
     try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (urllib.error.URLError, OSError) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.split("-")[-1])
+    except (OSError, RuntimeError) as error:  # RuntimeError: of another hash
         raise UserError(
-            f"the VGG19 weights cannot be downloaded from {weights.url} ({error}); put that file "
-            f"at {target}, or set train_params.perceptual_weights to where it is, or to random"
+            f"the VGG19 weights cannot be downloaded from {url} ({error}); put that file "
+            f"at {path}, or set train_params.perceptual_weights to where it is, or to random"
         ) from error
+    return path

@@ -31,6 +31,17 @@ def check_folder(folder: Path) -> None:
         ) from error
 
 
+def check_file(path: Path) -> None:
+    """Make the folder of a file, and see that the file can be written there.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file to write")
+    check_folder(path.parent)
+
+
 def make_new_folder(path: Path) -> Path:
     """Make the folder or, where one of that name is there, path-2, path-3 and so on.
 

@@ -102,8 +102,8 @@ class Trainer:
 
     def end_epoch(self) -> None:
         """Move the learning rates on by one epoch."""
-        for schedule in self._schedules.values():
-            schedule.step()
+        # Not by step(), which rounds them otherwise than a run that is resumed here.
+        self._start_schedules(self._schedules["generator"].last_epoch + 1)
 
     def current_learning_rates(self) -> dict[str, float]:
         return {name: opt.param_groups[0]["lr"] for name, opt in self.optimizers.items()}
