@@ -68,10 +68,12 @@ def test_channels_are_blurred_apart() -> None:
     assert [bool(channel.any()) for channel in small[0]] == [False, True, False]
 
 
-def test_the_blur_is_not_trained() -> None:
-    blur = AntiAliasInterpolation2d(3, 0.5)
+@pytest.mark.parametrize("scale", [1, *BLURS])
+def test_the_blur_is_kept_but_not_trained(scale: float) -> None:
+    blur = AntiAliasInterpolation2d(3, scale)
     assert list(blur.state_dict()) == ["weight"]
     assert not list(blur.parameters())
+    assert_close(blur.weight.sum(dim=(1, 2, 3)), torch.ones(3))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,16 @@ def test_a_residual_block_adds_to_its_input() -> None:
     for parameter in block.conv2.parameters():
         nn.init.zeros_(parameter)
     assert torch.equal(block(image), image)
+
+
+@torch.no_grad()
+def test_a_residual_block_activates_before_it_convolves() -> None:
+    block = ResBlock2d(4).eval()
+    for conv in (block.conv1, block.conv2):
+        conv.get_parameter("bias").zero_()
+    image = torch.rand(1, 4, 5, 5)
+    assert torch.equal(block(-image), -image)  # a negative one does not get past the first ReLU
+    assert not torch.equal(block(image), image)
 
 
 @pytest.mark.parametrize("num_blocks", [1, 3])
@@ -172,7 +184,10 @@ def test_singular_vectors_move_in_training_alone() -> None:
     before = {key: value.clone() for key, value in conv.state_dict().items()}
     trained(conv.eval(), forwards=3)
     assert all(torch.equal(value, before[key]) for key, value in conv.state_dict().items())
+    places = conv.weight_u.data_ptr(), conv.weight_v.data_ptr()
     trained(conv.train(), forwards=1)
+    # In place: a copy of the layer may share them.
+    assert (conv.weight_u.data_ptr(), conv.weight_v.data_ptr()) == places
     changed = {key for key, value in conv.state_dict().items() if not value.equal(before[key])}
     assert changed == {"weight_u", "weight_v"}
 

@@ -269,6 +269,9 @@ def test_features_move_with_the_image() -> None:
     expected = plain.decode(Source(image, moved, kp_source), kp_driving)
     generated = generator.decode(Source(image, features, kp_source), kp_driving)
     assert_close(generated.prediction, expected.prediction, atol=1e-5, rtol=1e-5)
+    # So does the picture of what moved; the motion network warped one of its own.
+    assert_close(generated.deformed, generated.motion.sparse_deformed[:, 2])
+    assert (generated.deformed - image).abs().max() > 0.1
 
 
 @torch.no_grad()
@@ -327,7 +330,7 @@ def test_spectral_norm_is_on_every_convolution_or_on_none(sn: bool) -> None:
 @torch.no_grad()
 def test_each_scale_has_a_discriminator_of_its_own() -> None:
     singles = [tiny_discriminator(use_kp=True) for _ in range(3)]
-    discriminator = MultiScaleDiscriminator((1, 0.5, 0.25), singles)
+    discriminator = MultiScaleDiscriminator((1.0, 0.5, 0.25), singles)
     assert list(discriminator.discs) == ["1", "0-5", "0-25"]
     assert discriminator.scales == (1, 0.5, 0.25)
 

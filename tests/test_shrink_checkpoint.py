@@ -1,0 +1,47 @@
+"""The small checkpoint loads like the whole one and animates alike."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from golden_files import FOLDER, load_golden
+
+from engine.checkpoint import load_weights, read_torch_file
+
+ROOT = Path(__file__).parent.parent
+WHOLE = FOLDER / "small-jacobian.pth.tar"
+
+
+def shrink(checkpoint: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tools" / "shrink_checkpoint.py")]
+    command += ["--checkpoint", str(checkpoint), "--out", str(out)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@torch.no_grad()
+def test_it_animates_like_the_whole(tmp_path: Path) -> None:
+    small = tmp_path / "small.pth.tar"
+    assert shrink(WHOLE, small).returncode == 0
+    assert small.stat().st_size < 0.8 * WHOLE.stat().st_size
+
+    golden = load_golden("small-jacobian")
+    generator, detector = golden.networks.generator, golden.networks.kp_detector
+    state = read_torch_file(small)
+    load_weights(small, state, {"generator": generator, "kp_detector": detector})
+    source, driving = golden.tensor("source"), golden.tensor("driving")
+    prediction = generator(source, detector(source), detector(driving)).prediction
+    assert prediction.dtype == torch.float32
+    assert (prediction - golden.tensor("eval/prediction")).abs().mean() < 0.01
+    # What it leaves in full.
+    variances = [t for key, t in state["generator"].items() if key.endswith("running_var")]
+    assert {tensor.dtype for tensor in variances} == {torch.float32}
+
+
+def test_a_file_without_networks_is_refused(tmp_path: Path) -> None:
+    torch.save({"epoch": 1}, tmp_path / "odd.pth.tar")
+    done = shrink(tmp_path / "odd.pth.tar", tmp_path / "small.pth.tar")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "holds no generator" in done.stderr
+    assert not (tmp_path / "small.pth.tar").exists()

@@ -1,0 +1,63 @@
+"""Cut a checkpoint down to what animating takes, its weights in half precision.
+
+    python tools/shrink_checkpoint.py --checkpoint log/RUN/best-checkpoint.pth.tar --out A.pth.tar
+
+The result loads wherever the whole checkpoint does, but training cannot go on from it. Vectors
+(biases, batch statistics) stay in float32: half precision has no room for small variances, and they
+weigh nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+# A script's path begins with its own folder; the packages lie one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from engine.checkpoint import read_torch_file, write_checkpoint
+from engine.command_line import OneLineErrors, run
+from engine.errors import UserError
+
+NETWORKS = ("generator", "kp_detector")
+KEPT = ("config", "epoch", "step")
+
+
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+
+def main() -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="what train.py wrote")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    args = parser.parse_args()
+    write_checkpoint(args.out, shrunk(read_torch_file(args.checkpoint), args.checkpoint))
+    print(f"{args.out}: {args.out.stat().st_size / 2**20:.1f} MiB")
+
+
+def shrunk(state: Mapping, path: Path) -> dict[str, object]:
+    """The part of a checkpoint's content that animating takes.
+
+    Raises:
+        UserError: it lacks a network.
+    """
+    small: dict[str, object] = {name: state[name] for name in KEPT if name in state}
+    for name in NETWORKS:
+        if name not in state:
+            raise UserError(f"{path}: holds no {name}; it is no checkpoint of train.py")
+        small[name] = {key: halved(tensor) for key, tensor in state[name].items()}
+    return small
+
+
+def halved(tensor: Tensor) -> Tensor:
+    """Matrices and kernels in half precision, everything else as it is."""
+    # A copy of its own, or the file would hold the storage of which it may be a view.
+    return tensor.to(torch.float16 if tensor.ndim > 1 else tensor.dtype, copy=True)
+
+
+if __name__ == "__main__":
+    run(main)
