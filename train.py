@@ -1,13 +1,15 @@
 """Train the networks on a folder of videos.
 
     python train.py --config config/taichi-256.yaml --device_ids 0,1
+    torchrun --nproc_per_node 4 train.py --config config/taichi-256.yaml
     python train.py --config config/actions-64.yaml --set dataset_params.root_dir=data/actions
     python train.py --config config/vox-adv-256.yaml --init_from vox-cpk.pth.tar
     python train.py --checkpoint log/RUN/00000050-checkpoint.pth.tar
     tensorboard --logdir log
 
 --checkpoint goes on where a run stopped (epoch, optimizers, learning rates, random draws), in that
-run's own folder; --init_from takes the weights alone. Ctrl-C saves a checkpoint and leaves.
+run's own folder; --init_from takes the weights alone. Ctrl-C saves a checkpoint and leaves. A batch
+is shared by all GPUs or processes: batch_size counts them together.
 """
 
 import argparse
@@ -25,12 +27,13 @@ from tqdm import tqdm
 
 from augmentation import ColorJitter, Compose, build_augmentation
 from config.schema import AugmentationParams, Config, dump_config, to_dict
+from engine import distributed
 from engine.animator import Animator
-from engine.build import build_networks, choose_config
-from engine.build_training import build_full_models
-from engine.checkpoint import load_weights, random_state, read_torch_file, restore_random_state
+from engine.build import choose_config
+from engine.build_training import build_trainer
+from engine.checkpoint import random_state, read_torch_file, restore_random_state
 from engine.command_line import OneLineErrors, run
-from engine.device import choose_device, place
+from engine.device import choose_device
 from engine.errors import UserError
 from engine.evaluation import mean_score, rebuild, score
 from engine.interrupt import StopRequest, ignore_interrupts
@@ -98,7 +101,13 @@ def main() -> None:
     path = args.checkpoint or args.init_from
     state = read_torch_file(path) if path else {}
     config = choose_config(args.config, args.set, checkpoint=path, state=state)
-    device = choose_device(args.device, args.device_ids)
+    with distributed.processes(choose_device(args.device, args.device_ids)) as device:
+        launch(args, config, state, device)
+
+
+def launch(args: argparse.Namespace, config: Config, state: Mapping, device: torch.device) -> None:
+    """Build what the command line asks for, and train."""
+    check_sharing(args, config)
     resumed_seed = state.get("seed", 0) if args.checkpoint else 0
     seed = resumed_seed if args.seed is None else args.seed
     dataset, test_videos = build_dataset(config, seed=seed), list_test_videos(config)
@@ -107,14 +116,18 @@ def main() -> None:
         print(dump_config(config), end="")
         return
 
-    torch.manual_seed(seed)
+    # Processes draw different warps; they take the first one's weights.
+    torch.manual_seed(seed + distributed.rank())
     trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
     progress = Progress()
     if args.checkpoint:
         progress = resume(trainer, args.checkpoint, state)
     elif args.init_from:
-        initialise(trainer, args.init_from, state)
+        trainer.take_weights(args.init_from, state)
 
+    if not distributed.is_first():
+        Run(config, trainer, dataset, test_videos, None, progress, seed=seed).train()
+        return
     logger = Logger(
         run_folder(args),
         visualizer=visualizer,
@@ -124,6 +137,22 @@ def main() -> None:
     with logger:
         logger.config(dump_config(config))
         Run(config, trainer, dataset, test_videos, logger, progress, seed=seed).train()
+
+
+def check_sharing(args: argparse.Namespace, config: Config) -> None:
+    """See that a batch can be shared as asked.
+
+    Raises:
+        UserError: it cannot.
+    """
+    processes = distributed.world_size()
+    if processes > 1 and args.device_ids:
+        raise UserError("--device_ids: torchrun gives each process its own GPU; drop it")
+    if config.train_params.batch_size % processes:
+        raise UserError(
+            f"train_params.batch_size: {config.train_params.batch_size} cannot be shared by "
+            f"{processes} processes; make it a multiple"
+        )
 
 
 def run_folder(args: argparse.Namespace) -> Path:
@@ -187,47 +216,16 @@ def build_clip_augmentation(params: AugmentationParams) -> Compose:
     )
 
 
-def build_trainer(config: Config, *, device: torch.device, device_ids: list[int]) -> Trainer:
-    networks = build_networks(config.model_params)
-    params = config.train_params
-    models = build_full_models(config, networks)
-    for model in models:
-        place(model, device)
-    return Trainer(
-        networks,
-        models,
-        learning_rates={
-            "generator": params.lr_generator,
-            "discriminator": params.lr_discriminator,
-            "kp_detector": params.lr_kp_detector,
-        },
-        milestones=params.epoch_milestones,
-        device=device,
-        device_ids=device_ids,
-    )
-
-
 def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
     """Continue a run of ours to the letter, or a published checkpoint from its epoch on."""
     trainer.load_state_dict(path, state)
-    if "random_state" in state:
+    if "random_state" in state and distributed.is_first():
         restore_random_state(state["random_state"])
     return Progress(**{name: state[name] for name in Progress.__annotations__ if name in state})
 
 
-def initialise(trainer: Trainer, path: Path, state: Mapping) -> None:
-    """Take a checkpoint's weights; its discriminator only if the config asks for one like it."""
-    networks = trainer.networks._asdict()
-    discriminator = networks.pop("discriminator")
-    load_weights(path, state, networks)
-    try:
-        load_weights(path, state, {"discriminator": discriminator})
-    except UserError as error:
-        _log.warning("the discriminator starts anew: %s", error)
-
-
 class Run:
-    """The loop over epochs, with what it reads from and writes to."""
+    """The loop over epochs, with what it reads from and, in the first process, writes to."""
 
     def __init__(
         self,
@@ -235,7 +233,7 @@ class Run:
         trainer: Trainer,
         dataset: DatasetRepeater,
         test_videos: Sequence[Path],
-        logger: Logger,
+        logger: Logger | None,
         progress: Progress,
         *,
         seed: int,
@@ -247,8 +245,8 @@ class Run:
         self.sampler = EpochSampler(len(dataset), seed=seed)
         self.loader: DataLoader[FramePair] = DataLoader(
             dataset,
-            batch_size=params.batch_size,
-            sampler=self.sampler,
+            batch_size=params.batch_size // distributed.world_size(),
+            sampler=distributed.RankShare(self.sampler, batch_size=params.batch_size),
             num_workers=params.num_workers,
             drop_last=True,
             pin_memory=trainer.device.type == "cuda",
@@ -264,7 +262,9 @@ class Run:
             while self.progress.epoch < self.config.train_params.num_epochs:
                 means = self.train_epoch(stop)
                 if stop.received:
-                    print(f"stopped; --checkpoint {self.save()} goes on from here")
+                    path = self.save()
+                    if path is not None:
+                        print(f"stopped; --checkpoint {path} goes on from here")
                     return
                 self.progress.epoch, self.progress.step_in_epoch = self.progress.epoch + 1, 0
                 self.trainer.end_epoch()
@@ -277,7 +277,12 @@ class Run:
         self.dataset.set_epoch(progress.epoch)
         losses, recent, times = RunningMeans(), RunningMeans(), Stopwatch()
         skipped, result = 0, None
-        bar = tqdm(self.loader, desc=f"epoch {progress.epoch + 1}", unit="step", disable=None)
+        bar = tqdm(
+            self.loader,
+            desc=f"epoch {progress.epoch + 1}",
+            unit="step",
+            disable=None if distributed.is_first() else True,
+        )
         for pair in bar:
             times.data_arrived()
             result = self.trainer.step(pair.source, pair.driving)
@@ -290,14 +295,17 @@ class Run:
                 means, recent = recent.means(), RunningMeans()
                 bar.set_postfix_str(f"loss {means['total']:.4f}")
                 self.log_scalars(means, times)
+            stop.received = distributed.agree(stop.received, self.trainer.device)
             if stop.received:
                 break
-        if result is not None and not stop.received:
+        if self.logger is not None and result is not None and not stop.received:
             grid = self.logger.visualizer.training_grid(pair.source, pair.driving, result.pictures)
             self.logger.picture(progress.epoch + 1, progress.step, grid)
         return {**losses.means(), **times.means(), "skipped_clips": skipped}
 
     def log_scalars(self, means: Mapping[str, float], times: Stopwatch) -> None:
+        if self.logger is None:
+            return
         rates = self.trainer.current_learning_rates()
         values = {f"loss/{name}": mean for name, mean in means.items()}
         values |= {f"lr/{name}": rate for name, rate in rates.items()}
@@ -306,6 +314,8 @@ class Run:
 
     def finish_epoch(self, means: dict[str, float]) -> None:
         """Validate, write the epoch's line, and save, each where it is due."""
+        if self.logger is None:
+            return
         params, progress = self.config.train_params, self.progress
         is_last, is_best = progress.epoch == params.num_epochs, False
         if params.validation_freq and (is_last or progress.epoch % params.validation_freq == 0):
@@ -339,7 +349,9 @@ class Run:
         self.trainer.train_mode()
         return mean_score(scores).l1 if scores else math.nan
 
-    def save(self, *, best: bool = False) -> Path:
+    def save(self, *, best: bool = False) -> Path | None:
+        if self.logger is None:
+            return None
         state = {
             **asdict(self.progress),
             **self.trainer.state_dict(),

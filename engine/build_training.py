@@ -1,18 +1,20 @@
-"""Config -> the full models of training, with the VGG19 that they compare frames in."""
+"""Config -> what trains: the full models, the VGG19 they compare frames in, the optimizers."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision.models import VGG19_Weights, vgg19
 
 from config.schema import Config
-from engine.build import Networks
+from engine.build import Networks, build_networks
 from engine.checkpoint import read_torch_file
+from engine.device import place
 from engine.errors import UserError
+from engine.training import FullModels, Trainer
 from modules.equivariance import WarpDistribution
 from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights
 from modules.perceptual import ImagePyramid, VGG19Features
@@ -21,11 +23,31 @@ _RANDOM_VGG_SEED = 0
 _log = logging.getLogger(__name__)
 
 
-class FullModels(NamedTuple):
-    """The two halves of a training step."""
+def build_trainer(
+    config: Config, *, device: torch.device, device_ids: Sequence[int] = ()
+) -> Trainer:
+    """Networks with random weights, on the device, ready to be trained.
 
-    generator: GeneratorFullModel
-    discriminator: DiscriminatorFullModel
+    Raises:
+        UserError: the VGG19 weights cannot be had.
+    """
+    networks = build_networks(config.model_params)
+    params = config.train_params
+    models = build_full_models(config, networks)
+    for model in models:
+        place(model, device)
+    return Trainer(
+        networks,
+        models,
+        learning_rates={
+            "generator": params.lr_generator,
+            "discriminator": params.lr_discriminator,
+            "kp_detector": params.lr_kp_detector,
+        },
+        milestones=params.epoch_milestones,
+        device=device,
+        device_ids=device_ids,
+    )
 
 
 def build_full_models(config: Config, networks: Networks) -> FullModels:

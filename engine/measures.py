@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from engine.distributed import total, world_size
 from engine.errors import UserError
 
 
@@ -23,12 +24,15 @@ class RunningMeans:
         self._count += 1
 
     def means(self) -> dict[str, float]:
-        """The mean of each term, and their `total`; nothing if no step was counted.
+        """The mean of each term over the processes, which must all ask for it, and their `total`.
+
+        Nothing if no step was counted.
 
         Raises:
             UserError: a term is not finite, which no further step would mend.
         """
-        means = {name: value.item() / self._count for name, value in self._sums.items()}
+        steps = self._count * world_size()
+        means = {name: total(value).item() / steps for name, value in self._sums.items()}
         for name, mean in means.items():
             if not math.isfinite(mean):
                 raise UserError(

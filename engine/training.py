@@ -1,5 +1,6 @@
 """The steps of the optimizers, and the state that training goes on from."""
 
+import logging
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,16 +11,24 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
+from engine import distributed
 from engine.build import Networks
-from engine.build_training import FullModels
 from engine.checkpoint import load_weights
 from engine.errors import UserError
-from modules.model import GeneratorStep
+from modules.model import DiscriminatorFullModel, GeneratorFullModel, GeneratorStep
 from sync_batchnorm import SyncDataParallel
 
 _BETAS = (0.5, 0.999)
 _DECAY = 0.1
 _REMEDY = "start from its weights alone with --init_from"
+_log = logging.getLogger(__name__)
+
+
+class FullModels(NamedTuple):
+    """The two halves of a training step."""
+
+    generator: GeneratorFullModel
+    discriminator: DiscriminatorFullModel
 
 
 class StepResult(NamedTuple):
@@ -38,7 +47,7 @@ class Trainer:
         learning_rates: of the network of each name.
         milestones: the epochs after which learning rates are divided by 10.
         device: where the networks are already.
-        device_ids: GPUs that share each batch; one or none means no sharing.
+        device_ids: GPUs among which this process shares each batch; one or none: it does not.
     """
 
     def __init__(
@@ -54,7 +63,10 @@ class Trainer:
         self.networks = networks
         self.device = device
         self.adversarial = models.generator.weights.generator_gan != 0
+        # Frozen while it is wrapped, as it is in every step that it only judges in.
+        networks.discriminator.requires_grad_(False)
         self._generator_model = _shared(models.generator, device_ids)
+        networks.discriminator.requires_grad_(True)
         self._discriminator_model = _shared(models.discriminator, device_ids)
         self._learning_rates = learning_rates
         self._milestones = milestones
@@ -126,13 +138,27 @@ class Trainer:
         Raises:
             UserError: something is missing or does not fit.
         """
-        if "epoch" not in state:
-            raise UserError(f"{path}: holds no epoch; {_REMEDY}")
         load_weights(path, state, self.networks._asdict())
         for name, optimizer in self.optimizers.items():
             _load_optimizer(optimizer, state, name=f"optimizer_{name}", path=path)
+        if "epoch" not in state:
+            raise UserError(f"{path}: holds no epoch; {_REMEDY}")
         schedules = state.get("schedulers")
         self._start_schedules(schedules["generator"]["last_epoch"] if schedules else state["epoch"])
+
+    def take_weights(self, path: Path, state: Mapping) -> None:
+        """Start from a checkpoint's weights; its discriminator's only if they fit.
+
+        Raises:
+            UserError: the generator or the detector is missing or does not fit.
+        """
+        networks: dict[str, nn.Module] = self.networks._asdict()
+        discriminator = networks.pop("discriminator")
+        load_weights(path, state, networks)
+        try:
+            load_weights(path, state, {"discriminator": discriminator})
+        except UserError as error:
+            _log.warning("the discriminator starts anew: %s", error)
 
     def _start_schedules(self, epoch: int) -> None:
         """Set the learning rates to those of an epoch, whatever the optimizers held."""
@@ -151,7 +177,9 @@ class Trainer:
 
 
 def _shared(model: nn.Module, device_ids: Sequence[int]) -> nn.Module:
-    return SyncDataParallel(model, device_ids=list(device_ids)) if len(device_ids) > 1 else model
+    if len(device_ids) > 1:
+        return SyncDataParallel(model, device_ids=list(device_ids))
+    return distributed.wrap(model)
 
 
 def _load_optimizer(optimizer: Optimizer, state: Mapping, *, name: str, path: Path) -> None:

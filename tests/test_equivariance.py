@@ -13,7 +13,7 @@ from modules.keypoint_detector import mean_position
 from modules.keypoints import Keypoints, gaussian_maps
 
 CPU = torch.device("cpu")
-MILD = WarpDistribution(sigma_affine=0.05, sigma_tps=0.005, points_tps=5)
+MILD = WarpDistribution(sigma_affine=0.05, sigma_tps=0.003, points_tps=5)
 NONE = WarpDistribution(sigma_affine=0, sigma_tps=0, points_tps=5)
 
 
@@ -68,11 +68,11 @@ def test_a_thin_plate_by_hand() -> None:
 
 def test_points_are_where_the_pixels_went() -> None:
     # The frame under W shows at p what the image has at W(p).
-    warp, points = MILD.sample(4, CPU), random_points(4, number=5) / 1.5
+    warp, points = MILD.sample(4, CPU), random_points(4, number=5) / 2
     blobs = gaussian_maps(Keypoints(warp.points(points), None), (64, 80), variance=0.002)
     warped = warp.frame(blobs)
     found = mean_position(warped / warped.sum(dim=(2, 3), keepdim=True))
-    assert (warp.points(points) - points).abs().max() > 0.1  # three pixels
+    assert (warp.points(points) - points).abs().max() > 0.06  # two pixels
     assert_close(found, points, atol=0.01, rtol=0)
 
 

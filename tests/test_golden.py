@@ -12,8 +12,8 @@ from torchvision.models import vgg19
 
 from config.schema import load_config
 from engine.build import Networks, build_networks
-from engine.build_training import FullModels, build_vgg
-from engine.training import Trainer
+from engine.build_training import build_vgg
+from engine.training import FullModels, Trainer
 from modules.equivariance import RandomWarp, WarpDistribution
 from modules.keypoints import MotionTransfer, transfer_motion
 from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights, judge

@@ -268,6 +268,7 @@ def test_features_move_with_the_image() -> None:
     moved[..., 1:] = features[..., :-1]
     expected = plain.decode(Source(image, moved, kp_source), kp_driving)
     generated = generator.decode(Source(image, features, kp_source), kp_driving)
+    assert generated.deformed is not None and generated.motion is not None
     assert_close(generated.prediction, expected.prediction, atol=1e-5, rtol=1e-5)
     # So does the picture of what moved; the motion network warped one of its own.
     assert_close(generated.deformed, generated.motion.sparse_deformed[:, 2])

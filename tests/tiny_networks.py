@@ -2,12 +2,14 @@
 
 import torch
 from torch import nn
+from torchvision.models.vgg import cfgs, make_layers
 
 from modules.dense_motion import DenseMotionNetwork
 from modules.discriminator import Discriminator
 from modules.generator import OcclusionAwareGenerator
 from modules.keypoint_detector import KPDetector
 from modules.keypoints import Keypoints
+from modules.perceptual import VGG19Features
 
 K = 3
 
@@ -83,6 +85,14 @@ def tiny_discriminator(*, use_kp: bool = False, sn: bool = False) -> Discriminat
         sn=sn,
         kp_variance=0.05,
     ).eval()
+
+
+def narrow_vgg() -> VGG19Features:
+    """VGG19 layer for layer, a sixteenth as wide."""
+    widths = [width if isinstance(width, str) else width // 16 for width in cfgs["E"]]
+    layers = make_layers(widths)
+    lively(layers)
+    return VGG19Features(layers)
 
 
 def random_keypoints(batch_size: int = 2) -> Keypoints:

@@ -1,0 +1,99 @@
+"""The processes that torchrun started: their ranks, what they agree on, and sums across them.
+
+Everything here works with one process, too, where it does nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Sampler
+
+from engine.errors import UserError
+from sync_batchnorm.process_group import world_size
+
+__all__ = ["RankShare", "agree", "is_first", "processes", "rank", "total", "world_size", "wrap"]
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[torch.device]:
+    """Join the process group of torchrun, if it started this one; yields this process's device.
+
+    Raises:
+        UserError: there are more processes than GPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        if device.index >= torch.cuda.device_count():
+            raise UserError(
+                f"--nproc_per_node: process {device.index} has no GPU of its own; this machine "
+                f"has {torch.cuda.device_count()}"
+            )
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process, from 0 on, over all machines."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files."""
+    return rank() == 0
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum of a tensor over the processes, which must all ask for it."""
+    if world_size() == 1:
+        return value
+    value = value.clone()
+    dist.all_reduce(value)
+    return value
+
+
+def agree(flag: bool, device: torch.device) -> bool:
+    """Whether any process says yes; all must ask."""
+    return bool(total(torch.tensor(float(flag), device=device)) > 0) if world_size() > 1 else flag
+
+
+def wrap(model: nn.Module) -> nn.Module:
+    """Average the gradients of a model's trainable parameters over the processes."""
+    if world_size() == 1:
+        return model
+    # Each process computes the same batch statistics: there are no buffers to send around.
+    return DistributedDataParallel(model, broadcast_buffers=False)
+
+
+class RankShare(Sampler[int]):
+    """This process's share of every batch of another sampler; an unfinished last batch is dropped.
+
+    Args:
+        sampler: the same in all processes.
+        batch_size: of all processes together, a multiple of their number.
+    """
+
+    def __init__(self, sampler: Sampler[int], *, batch_size: int) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.share = batch_size // world_size()
+
+    def __len__(self) -> int:
+        return len(list(self.sampler)) // self.batch_size * self.share
+
+    def __iter__(self) -> Iterator[int]:
+        items = list(self.sampler)
+        for start in range(0, len(items) - self.batch_size + 1, self.batch_size):
+            first = start + rank() * self.share
+            yield from items[first : first + self.share]

@@ -1,0 +1,144 @@
+"""reconstruction.py rebuilds each test video from its first frame, and scores the result."""
+
+import json
+from pathlib import Path
+
+import clips
+import numpy as np
+import pytest
+import torch
+from by_hand import ABSOLUTE, animated, as_tensor, assert_same, saved_frames
+from commands import (
+    GOLDEN_SIZE,
+    frames_of_a_square,
+    golden_checkpoint,
+    golden_tree,
+    run_here,
+    run_process,
+    write_config,
+    write_folder,
+)
+from golden_files import NAMES, load_golden
+
+import reconstruction
+from engine.video import open_video
+
+COUNTS = {"a": 3, "b": 6, "c": 5}  # frames of each test video
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> dict[str, list[np.ndarray]]:
+    """The frames of a dataset's three test videos, two folders and a file, as they decode."""
+    found = {}
+    for number, (name, count) in enumerate(COUNTS.items()):
+        frames = frames_of_a_square(number, count=count, size=GOLDEN_SIZE)
+        path = tmp_path / "data" / "test" / name
+        if name == "b":
+            path = clips.write(path.with_suffix(".mp4"), frames)
+        else:
+            write_folder(path, frames)
+        with open_video(path) as video:
+            found[name] = list(video)
+    return found
+
+
+def arguments(tmp_path: Path, *flags: object, name: str = NAMES[0]) -> list[object]:
+    config = write_config(tmp_path / "golden.yaml", golden_tree(name, tmp_path / "data"))
+    log_dir = ["--log_dir", tmp_path / "log"]
+    return ["--config", config, "--checkpoint", golden_checkpoint(name), *log_dir, *flags]
+
+
+def rebuild(tmp_path: Path, *flags: object, name: str = NAMES[0]) -> Path:
+    """Run the command and return the folder of its results."""
+    device = ["--device", "cpu"]
+    done = run_here(reconstruction.main, *arguments(tmp_path, *flags, *device, name=name))
+    folder = tmp_path / "log" / "reconstruction"
+    assert done.output().startswith(f"{folder}: ")
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frames_videos_and_report(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]], name: str
+) -> None:
+    report = tmp_path / "reports" / "l1.json"
+    folder = rebuild(tmp_path, "--json", report, name=name)
+    networks = load_golden(name).networks
+    rows = []
+    for video, images in videos.items():
+        truth = torch.stack([as_tensor(image) for image in images])
+        expected = animated(networks, truth[0], list(truth), ABSOLUTE)
+        assert_same(saved_frames(folder / "png" / video), expected)
+
+        with open_video(folder / f"{video}.mp4") as result:
+            assert (result.height, result.width) == (GOLDEN_SIZE, 2 * GOLDEN_SIZE)
+            assert result.fps == (clips.NTSC if video == "b" else 25)
+            shown = torch.stack([as_tensor(frame) for frame in result])
+        beside = torch.cat([truth, expected], dim=3)
+        assert shown.shape == beside.shape
+        assert (shown - beside).abs().mean().item() < 0.05
+
+        l1, copy_l1 = ((truth - other).abs().mean().item() for other in (expected, truth[:1]))
+        rows.append({"num_frames": len(images), "l1": l1, "copy_l1": copy_l1})
+
+    content = json.loads(report.read_text())
+    assert content.pop("seconds") > 0
+    assert content.pop("checkpoint") == str(golden_checkpoint(name))
+    found = content.pop("videos")
+    assert [row.pop("name") for row in found] == list(videos)
+    assert found == [pytest.approx(row, rel=1e-4) for row in rows]
+    means = {key: np.mean([row[key] for row in rows]) for key in ("l1", "copy_l1")}
+    assert content == pytest.approx({"num_frames": 14, **means}, rel=1e-4)
+
+
+def test_the_command_itself(tmp_path: Path, videos: dict[str, list[np.ndarray]]) -> None:
+    """From a folder that is not the project's; stdout holds the scores."""
+    report = tmp_path / "l1.json"
+    done = run_process("reconstruction", *arguments(tmp_path, "--json", report), cwd=tmp_path)
+    content = json.loads(report.read_text())
+    folder, scores = done.output().splitlines()
+    assert folder == f"{tmp_path / 'log' / 'reconstruction'}: 3 videos, 14 frames"
+    expected = f"L1 {content['l1']:.4f}; copying each video's first frame: {content['copy_l1']:.4f}"
+    assert scores == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_no_more_videos_than_asked_for(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]], count: int
+) -> None:
+    folder = rebuild(tmp_path, "--set", f"reconstruction_params.num_videos={count}")
+    expected = sorted(videos)[:count]
+    assert sorted(path.stem for path in folder.glob("*.mp4")) == expected
+    assert sorted(path.name for path in (folder / "png").iterdir()) == expected
+
+
+@pytest.mark.parametrize("count", [1, 4, 100])
+def test_no_more_frames_than_asked_for(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]], count: int
+) -> None:
+    report = tmp_path / "l1.json"
+    folder = rebuild(
+        tmp_path, "--json", report, "--set", f"reconstruction_params.max_frames={count}"
+    )
+    for row in json.loads(report.read_text())["videos"]:
+        assert row["num_frames"] == min(count, COUNTS[row["name"]])
+        assert len(saved_frames(folder / "png" / row["name"])) == row["num_frames"]
+        with open_video(folder / f"{row['name']}.mp4") as result:
+            assert result.num_frames == row["num_frames"]
+
+
+def test_results_lie_beside_the_checkpoint_in_the_format_asked_for(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]]
+) -> None:
+    """And a checkpoint that carries its configuration needs no other."""
+    tree = golden_tree(NAMES[0], tmp_path / "data")
+    tree["reconstruction_params"] = {"format": ".gif", "num_videos": 1}
+    state = torch.load(golden_checkpoint(NAMES[0]), weights_only=True)
+    (tmp_path / "run").mkdir()
+    checkpoint = tmp_path / "run" / "x.pth.tar"
+    torch.save({**state, "config": tree}, checkpoint)
+    run_here(reconstruction.main, "--checkpoint", checkpoint).output()
+    folder = tmp_path / "run" / "reconstruction"
+    assert {path.name for path in folder.iterdir()} == {"a.gif", "png"}
+    with open_video(folder / "a.gif") as result:
+        assert (result.num_frames, result.width) == (COUNTS["a"], 2 * GOLDEN_SIZE)

@@ -1,0 +1,498 @@
+"""Training runs: what they leave behind, and that stopping and going on changes nothing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+import yaml
+from commands import (
+    ROOT,
+    Finished,
+    Tree,
+    files_below,
+    golden_checkpoint,
+    golden_tree,
+    run_here,
+    run_process,
+    thin_vgg_in_place,
+    tiny_tree,
+    write_config,
+    write_dataset,
+    write_folder,
+)
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train
+from config.schema import load_config
+from engine.build import Networks, build_networks
+from engine.checkpoint import read_torch_file
+from engine.training import StepResult, Trainer
+
+SEED = 5
+EPOCHS, STEPS_AN_EPOCH = 3, 4
+MILESTONES = [1, 2]
+LAYOUT = {
+    *Networks._fields,
+    *(f"optimizer_{name}" for name in Networks._fields),
+    *("format", "config", "epoch", "step", "step_in_epoch", "best_l1", "seed"),
+    *("schedulers", "random_state"),
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def tree(dataset: Path) -> Tree:
+    return tiny_tree(dataset)
+
+
+@pytest.fixture(scope="module")
+def config(dataset: Path) -> Path:
+    tree = tiny_tree(dataset)
+    tree["train_params"] |= {"num_epochs": EPOCHS, "epoch_milestones": MILESTONES}
+    return write_config(dataset / "tiny.yaml", tree)
+
+
+def training(*arguments: object) -> Finished:
+    """Run train.py in this process, with a thin VGG19."""
+    with thin_vgg_in_place():
+        return run_here(train.main, "--device", "cpu", *arguments)
+
+
+def run_folder(log_dir: Path) -> Path:
+    (folder,) = log_dir.iterdir()
+    return folder
+
+
+def last_checkpoint(folder: Path) -> Path:
+    return max(folder.glob("0*-checkpoint.pth.tar"))
+
+
+def train_tree(tmp_path: Path, tree: Tree, *arguments: object) -> Path:
+    """Train as a tree of configuration says, and return the run's folder."""
+    path = write_config(tmp_path / "run.yaml", tree)
+    training("--config", path, "--log_dir", tmp_path / "log", *arguments).output()
+    return run_folder(tmp_path / "log")
+
+
+@pytest.fixture(scope="module")
+def whole_run(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run."""
+    log_dir = tmp_path_factory.mktemp("whole")
+    done = training("--config", config, "--log_dir", log_dir, "--seed", SEED)
+    assert done.output().count("epoch") == EPOCHS
+    return run_folder(log_dir)
+
+
+def initial_networks(config: Path, *, seed: int) -> Networks:
+    torch.manual_seed(seed)
+    return build_networks(load_config(config).model_params)
+
+
+def assert_same_state(found: object, expected: object, where: str = "") -> None:
+    """Compare nested states to the last bit of every tensor."""
+    if isinstance(expected, torch.Tensor):
+        assert isinstance(found, torch.Tensor)
+        assert torch.equal(found, expected), where
+    elif isinstance(expected, dict):
+        assert isinstance(found, dict)
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_same_state(found[key], value, f"{where}.{key}")
+    elif isinstance(expected, list):
+        assert isinstance(found, list)
+        for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_same_state(one, other, f"{where}[{index}]")
+    else:
+        assert found == expected, where
+
+
+def assert_same_end(folder: Path, whole_run: Path) -> None:
+    found, expected = (read_torch_file(last_checkpoint(run)) for run in (folder, whole_run))
+    for state in (found, expected):
+        del state["config"]  # the number of workers may differ
+    assert_same_state(found, expected)
+
+
+def curve(folder: Path, name: str) -> dict[int, float]:
+    events = EventAccumulator(str(folder)).Reload()
+    return {event.step: event.value for event in events.Scalars(name)}
+
+
+# ----- a run
+
+
+def test_a_run_leaves_its_folder(whole_run: Path, config: Path) -> None:
+    assert re.fullmatch(r"tiny-\d{8}-\d{6}", whole_run.name)
+    assert load_config(whole_run / "config.yaml") == load_config(config)
+    lines = (whole_run / "log.txt").read_text().splitlines()
+    for epoch, line in enumerate(lines, start=1):
+        values = dict(zip(line.split()[::2], line.split()[1::2], strict=True))
+        assert values["epoch"] == str(epoch)
+        assert values["step"] == str(epoch * STEPS_AN_EPOCH)
+        assert values["skipped_clips"] == "0"
+        assert float(values["total"]) > float(values["perceptual"]) > 0
+        assert 0 < float(values["test_l1"]) < 1
+    assert len(lines) == EPOCHS
+    pictures = [path.name for path in sorted((whole_run / "train-vis").iterdir())]
+    assert pictures == [f"{epoch:08d}-rec.png" for epoch in range(1, EPOCHS + 1)]
+
+
+def test_the_last_checkpoints_and_the_best_stay(whole_run: Path) -> None:
+    names = {path.name for path in whole_run.glob("*.pth.tar")}
+    assert names == {f"{name}-checkpoint.pth.tar" for name in ("00000002", "00000003", "best")}
+    errors = [
+        float(line.split("test_l1")[1].split()[0])
+        for line in (whole_run / "log.txt").read_text().splitlines()
+    ]
+    best = read_torch_file(whole_run / "best-checkpoint.pth.tar")
+    assert best["epoch"] == 1 + errors.index(min(errors))
+    assert best["best_l1"] == pytest.approx(min(errors), rel=1e-3)
+
+
+def test_tensorboard_shows_losses_rates_times_and_the_test(whole_run: Path) -> None:
+    assert curve(whole_run, "loss/total")[10] > 0
+    assert curve(whole_run, "lr/generator") == {10: pytest.approx(2e-6)}
+    seconds = curve(whole_run, "time/seconds_per_step")[10]
+    assert seconds > curve(whole_run, "time/seconds_waiting_for_data")[10] > 0
+    assert list(curve(whole_run, "test/l1")) == [4, 8, 12]
+    assert curve(whole_run, "data/skipped_clips") == {4: 0, 8: 0, 12: 0}
+
+
+def test_checkpoints_have_the_published_layout_and_more(whole_run: Path, config: Path) -> None:
+    content = torch.load(last_checkpoint(whole_run), weights_only=True)
+    assert content.keys() == LAYOUT
+    assert (content["epoch"], content["step"], content["step_in_epoch"]) == (3, 12, 0)
+    networks = initial_networks(config, seed=SEED)
+    for name, network in networks._asdict().items():
+        assert content[name].keys() == network.state_dict().keys()
+    for name in ("generator", "kp_detector"):
+        adam = content[f"optimizer_{name}"]
+        parameters = list(getattr(networks, name).parameters())
+        assert [adam["state"][index]["exp_avg"].shape for index in range(len(parameters))] == [
+            parameter.shape for parameter in parameters
+        ]
+
+
+def test_networks_learn(whole_run: Path, config: Path) -> None:
+    content = read_torch_file(last_checkpoint(whole_run))
+    networks = initial_networks(config, seed=SEED)
+    for name in ("generator", "kp_detector"):
+        for key, value in getattr(networks, name).named_parameters():
+            assert not torch.equal(content[name][key], value), key
+        for key, value in getattr(networks, name).named_buffers():
+            if "running" in key:
+                assert not torch.equal(content[name][key], value), key
+    # Without an adversarial term the discriminator rests.
+    assert_same_state(content["discriminator"], dict(networks.discriminator.state_dict()))
+
+
+def test_seeds_differ(config: Path, whole_run: Path, tmp_path: Path) -> None:
+    training("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_epochs=1")
+    first = read_torch_file(last_checkpoint(run_folder(tmp_path)))
+    assert first["seed"] == 0
+    lines = [(run / "log.txt").read_text().split() for run in (run_folder(tmp_path), whole_run)]
+    assert lines[0][5] != lines[1][5]  # the first epoch's total
+
+
+def test_the_command_itself(config: Path, tmp_path: Path) -> None:
+    """In a process of its own, with the real VGG19, from a folder that is not the project's."""
+    done = run_process(
+        "train",
+        *("--config", config, "--set", "train_params.num_epochs=1"),
+        *("--set", "train_params.num_workers=2", "--set", "train_params.num_repeats=1"),
+        cwd=tmp_path,
+    )
+    assert re.fullmatch(r"epoch    1  step       2  total .*\n", done.output())
+    assert "VGG19 with random weights" in done.stderr
+    folder = run_folder(tmp_path / "log")
+    assert (folder / "log.txt").read_text() == done.stdout
+    assert read_torch_file(last_checkpoint(folder))["step"] == 2
+
+
+def test_dry_run_prints_the_config_and_writes_nothing(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = ["--set", "train_params.batch_size=3", "--set", "dataset_params.id_sampling=true"]
+    done = training("--config", config, *overrides, "--dry_run")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "printed.yaml").write_text(done.output())
+    assert load_config(tmp_path / "printed.yaml") == load_config(config, overrides[1::2])
+
+
+def test_runs_of_one_moment_have_folders_of_their_own(tree: Tree, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "run.yaml", tree)
+    tree["train_params"]["num_epochs"] = 1
+    config = write_config(config, tree)
+    with patch.object(train.time, "strftime", return_value="20300101-000000"):
+        for _ in range(3):
+            training("--config", config, "--log_dir", tmp_path / "log").output()
+    folders = sorted((tmp_path / "log").iterdir())
+    assert len(folders) == 3
+    for folder in folders:
+        assert len((folder / "log.txt").read_text().splitlines()) == 1
+
+
+# ----- going on
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    config: Path, whole_run: Path, tmp_path: Path, num_workers: int
+) -> None:
+    workers = ["--set", f"train_params.num_workers={num_workers}"]
+    one_epoch = ["--set", "train_params.num_epochs=1", *workers]
+    training("--config", config, "--log_dir", tmp_path, "--seed", SEED, *one_epoch)
+    folder = run_folder(tmp_path)
+    checkpoint = last_checkpoint(folder)
+    assert read_torch_file(checkpoint)["epoch"] == 1
+
+    training("--checkpoint", checkpoint, "--set", f"train_params.num_epochs={EPOCHS}")
+    assert run_folder(tmp_path) == folder  # the same one
+    assert len((folder / "log.txt").read_text().splitlines()) == EPOCHS
+    assert_same_end(folder, whole_run)
+
+
+def interrupting(at_step: int, send: Callable[[], None]) -> Callable[..., StepResult]:
+    """A Trainer.step that sends a signal in the midst of a step."""
+    step, count = Trainer.step, 0
+
+    def interrupted(trainer: Trainer, *images: torch.Tensor) -> StepResult:
+        nonlocal count
+        count += 1
+        if count == at_step:
+            send()
+        return step(trainer, *images)
+
+    return interrupted
+
+
+def assert_stopped_and_resumed(done: Finished, whole_run: Path, *, at_step: int) -> None:
+    found = re.search(r"stopped; --checkpoint (\S+) goes on from here\n$", done.output())
+    assert found is not None
+    checkpoint = Path(found[1])
+    content = read_torch_file(checkpoint)
+    assert content["step"] == at_step
+    assert STEPS_AN_EPOCH * content["epoch"] + content["step_in_epoch"] == at_step
+    assert training("--checkpoint", checkpoint).code == 0
+    assert_same_end(checkpoint.parent, whole_run)
+
+
+@pytest.mark.parametrize("at_step", [1, 6, 8])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_in_mid_epoch_and_the_run_goes_on_from_there(
+    config: Path, whole_run: Path, tmp_path: Path, number: signal.Signals, at_step: int
+) -> None:
+    step = interrupting(at_step, lambda: os.kill(os.getpid(), number))
+    with patch.object(Trainer, "step", step):
+        done = training("--config", config, "--log_dir", tmp_path, "--seed", SEED)
+    assert_stopped_and_resumed(done, whole_run, at_step=at_step)
+
+
+CTRL_C = """
+import os, signal, sys
+from unittest.mock import patch
+import test_train, train
+from commands import thin_vgg_in_place
+from engine.command_line import run
+from engine.training import Trainer
+
+step = test_train.interrupting(6, lambda: os.killpg(0, signal.SIGINT))
+with patch.object(Trainer, "step", step), thin_vgg_in_place():
+    run(train.main)
+"""
+
+
+def test_ctrl_c_reaches_the_workers_too_and_does_no_harm(
+    config: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    arguments = ["--config", config, "--log_dir", tmp_path, "--seed", SEED, "--device", "cpu"]
+    workers = ["--set", "train_params.num_workers=2"]
+    ended = subprocess.run(
+        [sys.executable, "-c", CTRL_C, *map(str, arguments), *workers],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in ended.stderr
+    done = Finished(ended.returncode, ended.stdout, ended.stderr)
+    assert_stopped_and_resumed(done, whole_run, at_step=6)
+
+
+def test_a_second_ctrl_c_ends_at_once(config: Path, tmp_path: Path) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with patch.object(Trainer, "step", interrupting(6, twice)):
+        done = training("--config", config, "--log_dir", tmp_path)
+    assert done.code == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    assert read_torch_file(last_checkpoint(run_folder(tmp_path)))["step"] == STEPS_AN_EPOCH
+
+
+def test_a_larger_batch_after_an_interruption_ends_that_epoch(config: Path, tmp_path: Path) -> None:
+    """Eight items an epoch, two steps of two done: none of a step of five is left."""
+    step = interrupting(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with patch.object(Trainer, "step", step):
+        training("--config", config, "--log_dir", tmp_path)
+    folder = run_folder(tmp_path)
+    overrides = ["--set", "train_params.batch_size=5", "--set", "train_params.num_epochs=2"]
+    training("--checkpoint", last_checkpoint(folder), *overrides).output()
+    content = read_torch_file(last_checkpoint(folder))
+    assert (content["epoch"], content["step"]) == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["small-jacobian", "small-single-map-kp-disc"])
+def test_a_published_checkpoint_goes_on_from_its_epoch(
+    name: str, dataset: Path, tmp_path: Path
+) -> None:
+    """And the discriminator, with keypoints or without, takes its steps."""
+    tree = golden_tree(name, dataset)
+    tree["train_params"] |= {
+        **dict.fromkeys(("lr_generator", "lr_discriminator", "lr_kp_detector"), 1e-3),
+        "num_epochs": 4,
+        "batch_size": 4,  # one step
+        "num_workers": 0,
+        "epoch_milestones": [2, 4],
+        "perceptual_weights": "random",
+    }
+    folder = train_tree(tmp_path, tree, "--checkpoint", golden_checkpoint(name))
+
+    (line,) = (folder / "log.txt").read_text().splitlines()
+    assert line.startswith("epoch    4  step       1 ")
+    assert {"generator_gan", "discriminator_gan", "feature_matching"} <= set(line.split())
+    content = read_torch_file(last_checkpoint(folder))
+    before = read_torch_file(golden_checkpoint(name))
+    for network in Networks._fields:
+        # Past one milestone the rate is 1e-4, and Adam's first step is that long; now, past two:
+        assert content[f"optimizer_{network}"]["param_groups"][0]["lr"] == pytest.approx(1e-5)
+        parameters = [key for key in before[network] if key.endswith(("weight", "bias"))]
+        moves = [(content[network][key] - before[network][key]).abs().max() for key in parameters]
+        assert max(moves).item() == pytest.approx(1e-4, rel=0.02)
+
+
+def test_init_from_takes_the_weights_and_begins_anew(
+    config: Path, whole_run: Path, tree: Tree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree["model_params"]["discriminator_params"]["block_expansion"] = 2
+    tree["train_params"] |= dict.fromkeys(("lr_generator", "lr_kp_detector"), 0)
+    tree["train_params"]["num_epochs"] = 1
+    folder = train_tree(tmp_path, tree, "--init_from", last_checkpoint(whole_run))
+    (warning,) = [record.getMessage() for record in caplog.records if "anew" in record.message]
+    assert "discriminator.discs.1.down_blocks.0.conv.weight" in warning
+
+    content, origin = (read_torch_file(last_checkpoint(run)) for run in (folder, whole_run))
+    assert (content["epoch"], content["step"]) == (1, STEPS_AN_EPOCH)
+    for name in ("generator", "kp_detector"):
+        state = content[f"optimizer_{name}"]["state"]
+        assert {int(entry["step"]) for entry in state.values()} == {STEPS_AN_EPOCH}
+        network = getattr(initial_networks(config, seed=0), name)
+        for key, _ in network.named_parameters():  # rates of 0 have left them as they came
+            assert torch.equal(content[name][key], origin[name][key]), key
+
+
+def test_init_from_takes_a_discriminator_that_fits(
+    whole_run: Path, config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = last_checkpoint(whole_run)
+    overrides = ["--set", "train_params.num_epochs=1"]
+    training("--init_from", source, "--log_dir", tmp_path, *overrides).output()
+    assert "anew" not in caplog.text
+    content = read_torch_file(last_checkpoint(run_folder(tmp_path)))
+    assert_same_state(content["discriminator"], read_torch_file(source)["discriminator"])
+
+
+def test_a_rate_of_zero_leaves_the_detector_as_it_is(tree: Tree, tmp_path: Path) -> None:
+    tree["train_params"] |= {"lr_kp_detector": 0, "num_epochs": 1}
+    folder = train_tree(tmp_path, tree)
+    content = read_torch_file(last_checkpoint(folder))
+    networks = initial_networks(tmp_path / "run.yaml", seed=0)
+    for key, value in networks.kp_detector.named_parameters():
+        assert torch.equal(content["kp_detector"][key], value), key
+    for key, value in networks.generator.named_parameters():
+        assert not torch.equal(content["generator"][key], value), key
+
+
+# ----- trouble on the way
+
+
+def test_clips_that_cannot_be_used_are_skipped_and_counted(
+    tree: Tree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_dataset(tmp_path / "data")
+    damaged = root / "train" / "e.mp4"
+    damaged.write_bytes((root / "train" / "b.mp4").read_bytes()[:400])
+    write_folder(root / "train" / "f", []).joinpath("0.png").write_bytes(
+        (root / "train" / "a" / "000.png").read_bytes()
+    )
+    tree["dataset_params"]["root_dir"] = str(root)
+    tree["train_params"] |= {"num_epochs": 1, "num_repeats": 2}
+    folder = train_tree(tmp_path, tree)
+    (found,) = re.findall(r"skipped_clips (\d+)", (folder / "log.txt").read_text())
+    assert int(found) >= 4  # each of the two is drawn twice
+    assert curve(folder, "data/skipped_clips") == {6: int(found)}
+    warnings = [record.getMessage() for record in caplog.records if "skipping" in record.message]
+    assert len(warnings) == 2
+    assert any(f"{damaged}: " in warning for warning in warnings)
+    assert any("has one frame" in warning for warning in warnings)
+
+
+def test_a_test_clip_that_cannot_be_read_does_not_end_a_training(
+    tree: Tree, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_dataset(tmp_path / "data")
+    tree["dataset_params"]["root_dir"] = str(root)
+    tree["train_params"]["num_epochs"] = 1
+    one_less = train_tree(tmp_path, tree, "--set", "reconstruction_params.num_videos=1")
+    expected = curve(one_less, "test/l1")
+    (root / "test" / "f.mp4").write_bytes(b"damaged")
+    (tmp_path / "again").mkdir()
+    assert curve(train_tree(tmp_path / "again", tree), "test/l1") == expected
+    assert f"{root / 'test' / 'f.mp4'}: " in caplog.text
+
+    write_folder(root / "test" / "e2", [])
+    (root / "test" / "e").rename(tmp_path / "e")
+    (tmp_path / "last").mkdir()
+    folder = train_tree(tmp_path / "last", tree)
+    assert "test_l1 nan" in (folder / "log.txt").read_text()
+    assert not (folder / "best-checkpoint.pth.tar").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tree: Tree, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "run.yaml", tree)
+    overrides = ["--set", "train_params.lr_generator=1e30"]
+    done = training("--config", config, "--log_dir", tmp_path / "log", *overrides)
+    assert re.match(r"loss \w+: became (nan|inf); .*lower learning rates", done.error())
+    assert not list((tmp_path / "log").rglob("*.pth.tar"))
+
+
+def test_there_is_a_test_set_or_nothing_begins(tree: Tree, tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "data")
+    tree["dataset_params"]["root_dir"] = str(root)
+    (root / "test").rename(tmp_path / "elsewhere")
+    config = write_config(tmp_path / "run.yaml", tree)
+    before = files_below(tmp_path)
+    assert "test" in training("--config", config, "--log_dir", tmp_path / "log").error()
+    assert files_below(tmp_path) == before
+    never = ["--set", "train_params.validation_freq=0", "--set", "train_params.num_epochs=1"]
+    done = training("--config", config, "--log_dir", tmp_path / "log", *never)
+    assert "test_l1" not in done.output()
+
+
+def test_the_config_that_a_checkpoint_carries_is_the_resolved_one(whole_run: Path) -> None:
+    carried = read_torch_file(last_checkpoint(whole_run))["config"]
+    assert carried == yaml.safe_load((whole_run / "config.yaml").read_text())

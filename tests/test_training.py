@@ -1,0 +1,206 @@
+"""The parts of the training loop: the order of items, the measures, the optimizers' steps."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from commands import SIZE, thin_vgg_in_place, tiny_tree
+from torch import Tensor, nn
+
+from config.schema import parse_config
+from engine import measures
+from engine.build import Networks
+from engine.build_training import build_trainer
+from engine.errors import UserError
+from engine.measures import RunningMeans, Stopwatch
+from engine.sampling import EpochSampler
+from engine.training import Trainer
+
+CPU = torch.device("cpu")
+RATES = {"generator": 1e-3, "discriminator": 2e-3, "kp_detector": 3e-3}
+
+
+def trainer(*, milestones: Sequence[int] = (), generator_gan: float = 0.0) -> Trainer:
+    """Tiny networks, the same ones each time."""
+    config = parse_config(tiny_tree(Path()), "tiny")
+    weights = replace(config.train_params.loss_weights, generator_gan=generator_gan)
+    params = replace(
+        config.train_params,
+        loss_weights=weights,
+        epoch_milestones=tuple(milestones),
+        lr_generator=RATES["generator"],
+        lr_discriminator=RATES["discriminator"],
+        lr_kp_detector=RATES["kp_detector"],
+    )
+    torch.manual_seed(0)
+    with thin_vgg_in_place():
+        return build_trainer(replace(config, train_params=params), device=CPU, device_ids=[])
+
+
+def images(seed: int) -> tuple[Tensor, Tensor]:
+    source, driving = torch.rand(2, 2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
+    return source, driving
+
+
+def parameters_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {
+        name for name, value in network.named_parameters() if not torch.equal(value, before[name])
+    }
+
+
+# ----- steps
+
+
+@pytest.mark.parametrize("generator_gan", [0.0, 1.0])
+def test_a_step_moves_the_networks_that_have_a_loss(generator_gan: float) -> None:
+    training = trainer(generator_gan=generator_gan)
+    before = {name: parameters_of(net) for name, net in training.networks._asdict().items()}
+    result = training.step(*images(0))
+    adversarial = {"generator_gan", "discriminator_gan", "feature_matching"}
+    assert (result.losses.keys() & adversarial) == (adversarial if generator_gan else set())
+    for term in result.losses.values():
+        assert term.shape == ()
+        assert not term.requires_grad
+    for name, network in training.networks._asdict().items():
+        moves = name != "discriminator" or generator_gan > 0
+        assert changed(network, before[name]) == (set(before[name]) if moves else set())
+
+
+def test_gradients_of_one_step_do_not_reach_the_next() -> None:
+    training = trainer(generator_gan=1.0)
+    training.step(*images(0))
+    for network in training.networks:
+        assert all(parameter.requires_grad for parameter in network.parameters())
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_each_network_has_its_rate() -> None:
+    """Adam's first step is as long as the rate, whatever the gradient."""
+    training = trainer(generator_gan=1.0)
+    before = {name: parameters_of(net) for name, net in training.networks._asdict().items()}
+    training.step(*images(0))
+    for name, network in training.networks._asdict().items():
+        moves = [
+            (value - before[name][key]).abs().max() for key, value in network.named_parameters()
+        ]
+        assert max(moves).item() == pytest.approx(RATES[name], rel=0.01)
+
+
+def rates_at(epoch: int, milestones: Sequence[int]) -> object:
+    passed = sum(milestone <= epoch for milestone in milestones)
+    return pytest.approx({name: rate / 10**passed for name, rate in RATES.items()})
+
+
+@pytest.mark.parametrize("milestones", [[], [1], [2, 3], [3, 5]])
+def test_rates_follow_the_milestones_before_and_after_resumption(milestones: list[int]) -> None:
+    running = trainer(milestones=milestones, generator_gan=1.0)
+    for epoch in range(7):
+        assert running.current_learning_rates() == rates_at(epoch, milestones)
+        resumed = trainer(milestones=milestones, generator_gan=1.0)
+        state = {**running.state_dict(), "epoch": epoch}
+        resumed.load_state_dict(Path("x"), state)
+        assert resumed.current_learning_rates() == running.current_learning_rates()
+        del state["schedulers"]  # as in a published checkpoint
+        resumed.load_state_dict(Path("x"), state)
+        assert resumed.current_learning_rates() == running.current_learning_rates()
+        running.step(*images(epoch))
+        running.end_epoch()
+
+
+def test_rates_of_the_config_win_over_those_of_the_checkpoint() -> None:
+    state = {**trainer(milestones=[9]).state_dict(), "epoch": 3}
+    resumed = trainer(milestones=[2], generator_gan=1.0)
+    resumed.load_state_dict(Path("x"), {**state, "schedulers": None})
+    assert resumed.current_learning_rates() == rates_at(3, [2])
+
+
+def test_a_resting_discriminator_keeps_its_rate() -> None:
+    training = trainer(milestones=[1])
+    training.step(*images(0))
+    training.end_epoch()
+    assert training.current_learning_rates()["discriminator"] == RATES["discriminator"]
+    assert training.current_learning_rates()["generator"] == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("key", [*Networks._fields, "optimizer_generator", "epoch"])
+def test_a_state_with_something_missing_is_refused_by_name(key: str) -> None:
+    training = trainer()
+    state = {**training.state_dict(), "epoch": 1}
+    del state[key]
+    with pytest.raises(UserError, match=rf"^x: holds no {key};"):
+        training.load_state_dict(Path("x"), state)
+
+
+def test_an_optimizer_that_does_not_fit_is_named_with_a_remedy() -> None:
+    training = trainer()
+    state = {**training.state_dict(), "epoch": 1}
+    state["optimizer_generator"] = state["optimizer_kp_detector"]
+    with pytest.raises(UserError, match=r"^x: optimizer_generator does not fit .*--init_from"):
+        training.load_state_dict(Path("x"), state)
+
+
+# ----- the order of items
+
+
+def order_of(sampler: EpochSampler, epoch: int, *, first_item: int = 0) -> list[int]:
+    sampler.set_epoch(epoch, first_item=first_item)
+    return list(sampler)
+
+
+def test_an_epoch_is_a_shuffle_that_follows_from_seed_and_epoch() -> None:
+    sampler = EpochSampler(50, seed=1)
+    orders = [order_of(sampler, epoch) for epoch in (0, 1, 2)]
+    orders.append(order_of(EpochSampler(50, seed=2), 0))
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    torch.manual_seed(99)
+    torch.rand(3)
+    assert order_of(EpochSampler(50, seed=1), 2) == orders[2]
+
+
+def test_an_epoch_can_start_in_its_midst() -> None:
+    sampler = EpochSampler(50, seed=1)
+    whole = order_of(sampler, 3)
+    for first_item in (0, 20, 50, 60):
+        assert order_of(sampler, 3, first_item=first_item) == whole[first_item:]
+        assert len(sampler) == len(whole[first_item:])
+
+
+# ----- measures
+
+
+def test_means_are_over_steps_and_their_sum_is_the_total() -> None:
+    losses = RunningMeans()
+    assert losses.means() == {}
+    term = torch.tensor(1.0)
+    losses.add({"perceptual": term, "equivariance": torch.tensor(0.5)})
+    losses.add({"perceptual": torch.tensor(4.0), "equivariance": torch.tensor(0.25)})
+    assert losses.means() == {"total": 2.875, "perceptual": 2.5, "equivariance": 0.375}
+    assert term.item() == 1.0  # what was added is left as it is
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_term_that_is_not_finite_is_named(value: float) -> None:
+    losses = RunningMeans()
+    for perceptual in (1.0, value, 1.0):
+        losses.add({"equivariance": torch.tensor(0.5), "perceptual": torch.tensor(perceptual)})
+    with pytest.raises(UserError, match=r"loss perceptual: became (nan|-?inf); .*learning rates"):
+        losses.means()
+
+
+def test_a_step_is_timed_from_the_end_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([10.0, 11.0, 13.0, 13.5, 14.0])  # start, data, done, data, done
+    monkeypatch.setattr(measures.time, "monotonic", lambda: next(moments))
+    watch = Stopwatch()
+    assert watch.means() == {"seconds_per_step": 0.0, "seconds_waiting_for_data": 0.0}
+    for _ in range(2):
+        watch.data_arrived()
+        watch.step_done()
+    assert watch.means() == {"seconds_per_step": 2.0, "seconds_waiting_for_data": 0.75}
