@@ -74,12 +74,12 @@ def _model_rules(config: Config) -> Iterator[str]:
 
 def _size_rules(model: ModelParams, height: int, width: int) -> Iterator[str]:
     detector, generator = model.kp_detector_params, model.generator_params
-    step = int(1 / detector.scale_factor)
+    step = int(1 / detector.scale_factor + 1e-4)
     networks = [("kp_detector_params.num_blocks", step, detector.num_blocks)]
     dense = generator.dense_motion_params
     if dense is not None:
         key = "generator_params.dense_motion_params.num_blocks"
-        networks.append((key, int(1 / dense.scale_factor), dense.num_blocks))
+        networks.append((key, int(1 / dense.scale_factor + 1e-4), dense.num_blocks))
     networks.append(("generator_params.num_down_blocks", 1, generator.num_down_blocks))
     for key, downsampling, halvings in networks:
         multiple = downsampling * 2**halvings

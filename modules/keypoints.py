@@ -10,6 +10,9 @@ from torch import Tensor
 
 from modules.geometry import coordinate_grid, inverse_2x2, matrix_times_matrix
 
+# A hundredth of a pixel at 256 x 256; rounding alone gives points on a line that much.
+_SMALLEST_AREA = 1e-6
+
 
 class Keypoints(NamedTuple):
     """K points of each image of a batch, and the affine motion around each.
@@ -95,7 +98,7 @@ def movement_scale(source: Keypoints, reference: Keypoints) -> float:
     1 where either set of keypoints spans no area: there is no size to compare then.
     """
     source_area, reference_area = hull_area(source.value[0]), hull_area(reference.value[0])
-    if source_area == 0 or reference_area == 0:
+    if min(source_area, reference_area) < _SMALLEST_AREA:
         return 1.0
     return math.sqrt(source_area / reference_area)
 

@@ -117,7 +117,7 @@ class AntiAliasInterpolation2d(nn.Module):
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
-        self.stride = int(1 / scale)
+        self.stride = int(1 / scale + 1e-4)  # a third, written 0.33333334, is a third
         sigma = (1 / scale - 1) / 2
         radius = round(4 * sigma)
         offsets = torch.arange(-radius, radius + 1, dtype=torch.float32)

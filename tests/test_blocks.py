@@ -243,3 +243,7 @@ def test_the_gradient_does_not_point_along_the_weight() -> None:
     gradient, weight = conv.weight_orig.grad, conv.weight_orig.detach()
     assert gradient is not None and gradient.norm() > 0.01
     assert (gradient * weight).sum().abs() < 1e-4 * gradient.norm() * weight.norm()
+
+
+def test_a_third_may_be_rounded() -> None:
+    assert AntiAliasInterpolation2d(3, 0.33333334)(torch.rand(1, 3, 12, 12)).shape == (1, 3, 4, 4)

@@ -155,10 +155,13 @@ def test_the_hull_ignores_what_lies_inside() -> None:
     assert hull_area(torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.0, 0.25]])) == pytest.approx(1 / 16)
 
 
+LINE = torch.linspace(-0.5, 0.5, 5)
 DEGENERATE = {
     "on a line": torch.tensor([[-0.5, -0.5], [0.0, 0.0], [0.25, 0.25], [0.5, 0.5]]),
     "on a horizontal line": torch.tensor([[-0.5, 0.25], [0.0, 0.25], [0.75, 0.25]]),
     "coincident": torch.full((5, 2), 0.3),
+    "on a line but for rounding": torch.stack([LINE, 0.3 * LINE + 0.1], dim=1),
+    "coincident but for rounding": 0.3 + 1e-7 * torch.tensor([[1, 2], [3, 1], [0, 4], [2.5, 3]]),
     "two": torch.tensor([[0.0, 0.0], [0.5, 0.25]]),
     "one": torch.tensor([[0.0, 0.0]]),
 }
