@@ -23,9 +23,7 @@ tests: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
-# Moves demo/source.png by demo/driving.mp4 with the networks in demo/.
-demo: $(INSTALLED)
-	$(BIN)/python animate.py --result_video results/demo.mp4
+demo: train-demo
 
 # From nothing to moving pictures in some minutes: make data, train, score, animate.
 train-demo: $(INSTALLED)
@@ -33,7 +31,7 @@ train-demo: $(INSTALLED)
 		--out $(DEMO)/puppets
 	$(BIN)/python train.py --config config/puppets-64.yaml --log_dir $(DEMO) \
 		--set dataset_params.root_dir=$(DEMO)/puppets --set train_params.num_repeats=8 \
-		--set train_params.num_epochs=6 --set 'train_params.epoch_milestones=[5]'
+		--set train_params.num_epochs=4 --set 'train_params.epoch_milestones=[3]'
 	checkpoint=$$(ls -t $(DEMO)/puppets-64-*/best-checkpoint.pth.tar | head -n 1) && \
 	$(BIN)/python reconstruction.py --checkpoint $$checkpoint && \
 	$(BIN)/python animate.py --checkpoint $$checkpoint --side_by_side \
