@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := results/train-demo
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint types tests test-slow demo train-demo clean
+.PHONY: test lint types tests demo train-demo clean
 
 test: lint types tests
 
@@ -19,9 +19,6 @@ types: $(INSTALLED)
 
 tests: $(INSTALLED)
 	$(BIN)/python -m pytest
-
-test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
 
 demo: train-demo
 

@@ -23,12 +23,12 @@ from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
 from engine.checkpoint import load_weights, read_torch_file
 from engine.command_line import OneLineErrors, run
-from engine.device import choose_device, set_precision
+from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
 from engine.output import check_file, write_json
 from engine.video import read_image, resize_frame, to_frame, to_tensor
 from frames_dataset import Clip, PairedDataset, open_clip, split_videos
-from modules.keypoints import MotionTransfer
+from modules.keypoints import Keypoints, MotionTransfer
 
 DEMO = Path(__file__).parent / "demo"
 PAIRS_SEED = 0
@@ -79,7 +79,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
     )
     return parser.parse_args()
 
@@ -133,6 +133,10 @@ def animate_one(animator: Animator, config: Config, args: argparse.Namespace) ->
     options = motion_options(config, args)
     start = time.monotonic()
     with open_clip(args.driving_video, frame_shape=frame_shape) as clip:
+        reference = None
+        if args.best_frame is not None:
+            reference = animator.detect(clip.frame(args.best_frame))
+        announce(animator.device, asked=args.device)
         output = AnimationOutput(
             args.result_video,
             fps=clip.fps,
@@ -140,7 +144,7 @@ def animate_one(animator: Animator, config: Config, args: argparse.Namespace) ->
             source=to_frame(picture) if args.side_by_side else None,
             num_frames=clip.num_frames,
         )
-        animate_clip(animator, picture, clip, options, output=output, best_frame=args.best_frame)
+        animate_clip(animator, picture, clip, options, output=output, reference=reference)
     seconds = time.monotonic() - start
     if args.json is not None:
         report = {
@@ -159,19 +163,25 @@ def animate_one(animator: Animator, config: Config, args: argparse.Namespace) ->
 
 
 def check_results(args: argparse.Namespace) -> None:
-    """See that the report can be written, and that the picture beside the video replaces no input.
+    """See that the report can be written, and that no result replaces what it is made from.
 
     Raises:
         UserError: it cannot, or would.
     """
+    results = {"--result_video": args.result_video, "--save_frames": args.save_frames}
+    results["--json"] = args.json
+    if args.side_by_side:
+        results["--side_by_side"] = args.result_video.with_suffix(".png")
+    inputs = (args.checkpoint, args.config, args.source_image, args.driving_video)
+    given = {path.resolve(): path for path in inputs if path is not None}
+    for flag, path in results.items():
+        if path is not None and path.resolve() in given:
+            remedy = "--result_video" if flag == "--side_by_side" else flag
+            raise UserError(
+                f"{given[path.resolve()]}: {flag} would write over it; choose another {remedy}"
+            )
     if args.json is not None:
         check_file(args.json)
-    picture = args.result_video.with_suffix(".png")
-    for given in (args.source_image, args.driving_video):
-        if args.side_by_side and given.resolve() == picture.resolve():
-            raise UserError(
-                f"{given}: --side_by_side writes a picture there; choose another --result_video"
-            )
 
 
 def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) -> None:
@@ -185,14 +195,17 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
         seed=PAIRS_SEED,
     )
     check_pairs(pairs, config)
+    if args.json is not None:
+        check_file(args.json)
     options = motion_options(config, args)
+    names = names_of(pairs)
+    announce(animator.device, asked=args.device)
     for index in tqdm(range(len(pairs)), unit="pair", disable=None):
-        pair = pairs[index]
+        pair, name = pairs[index], names[index]
         with (
             open_clip(pair.source, frame_shape=data.frame_shape) as source,
             open_clip(pair.driving, frame_shape=data.frame_shape) as driving,
         ):
-            name = f"{source.name}-{driving.name}" + (f"-from-{pair.frame}" if pair.frame else "")
             picture = source.frame(pair.frame)
             output = AnimationOutput(
                 folder / f"{name}{params.format}",
@@ -202,7 +215,30 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
                 num_frames=driving.num_frames,
             )
             animate_clip(animator, picture, driving, options, output=output)
+    if args.json is not None:
+        report = [
+            {
+                "source": str(pair.source),
+                "driving": str(pair.driving),
+                "frame": pair.frame,
+                "name": n,
+            }
+            for pair, n in zip(map(pairs.__getitem__, range(len(pairs))), names, strict=True)
+        ]
+        write_json(args.json, {"folder": str(folder), **options._asdict(), "pairs": report})
     print(f"{folder}: {len(pairs)} videos of source, driving and result")
+
+
+def names_of(pairs: PairedDataset) -> list[str]:
+    """What to call the result of each pair, no two alike."""
+    names: list[str] = []
+    for index in range(len(pairs)):
+        pair = pairs[index]
+        name = f"{pair.source.stem}-{pair.driving.stem}"
+        name += f"-from-{pair.frame}" if pair.frame else ""
+        again = sum(other == name or other.startswith(f"{name}--") for other in names)
+        names.append(f"{name}--{again + 1}" if again else name)
+    return names
 
 
 def check_pairs(pairs: PairedDataset, config: Config) -> None:
@@ -228,11 +264,10 @@ def animate_clip(
     options: MotionTransfer,
     *,
     output: AnimationOutput,
-    best_frame: int | None = None,
+    reference: Keypoints | None = None,
 ) -> None:
-    """Move a picture (C, H, W) by a clip, in bounded memory."""
+    """Move a picture (C, H, W) by a clip, in bounded memory; `reference` as in Animator.animate."""
     with output:
-        reference = None if best_frame is None else animator.detect(clip.frame(best_frame))
         shown, driving = tee(clip)
         source = animator.encode(picture)
         predictions = animator.animate(source, driving, options, reference=reference)

@@ -23,7 +23,7 @@ from engine.animator import Animator
 from engine.build import build_inference_networks, choose_config
 from engine.checkpoint import load_weights, read_torch_file
 from engine.command_line import OneLineErrors, run
-from engine.device import choose_device
+from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
 from engine.output import FrameFolder, check_file, check_folder, write_json
@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the scores there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
     )
     return parser.parse_args()
 
@@ -65,7 +65,13 @@ def main() -> None:
     folder = (args.log_dir or args.checkpoint.parent) / "reconstruction"
     check_folder(folder)
     if args.json is not None:
+        if args.json.resolve() in (
+            args.checkpoint.resolve(),
+            args.config and args.config.resolve(),
+        ):
+            raise UserError(f"{args.json}: --json would write over it; name another file")
         check_file(args.json)
+    announce(device, asked=args.device)
 
     start = time.monotonic()
     scores: dict[str, L1Score] = {}

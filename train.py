@@ -30,10 +30,10 @@ from config.schema import AugmentationParams, Config, dump_config, to_dict
 from engine import distributed
 from engine.animator import Animator
 from engine.build import choose_config
-from engine.build_training import build_trainer
-from engine.checkpoint import random_state, read_torch_file, restore_random_state
+from engine.build_training import RANDOM_VGG_SEED, build_trainer
+from engine.checkpoint import best_path, random_state, read_torch_file, restore_random_state
 from engine.command_line import OneLineErrors, run
-from engine.device import choose_device
+from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import mean_score, rebuild, score
 from engine.interrupt import StopRequest, ignore_interrupts
@@ -74,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device_ids", type=_gpu_numbers, help="GPUs to train on, such as 0,1")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
     )
     parser.add_argument(
         "--seed", type=_seed, help="of all random draws; default: the checkpoint's, else 0"
@@ -101,6 +101,9 @@ def main() -> None:
     path = args.checkpoint or args.init_from
     state = read_torch_file(path) if path else {}
     config = choose_config(args.config, args.set, checkpoint=path, state=state)
+    if args.dry_run:
+        print(dump_config(config), end="")
+        return
     with distributed.processes(choose_device(args.device, args.device_ids)) as device:
         launch(args, config, state, device)
 
@@ -112,30 +115,42 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     seed = resumed_seed if args.seed is None else args.seed
     dataset, test_videos = build_dataset(config, seed=seed), list_test_videos(config)
     visualizer = Visualizer(**asdict(config.visualizer_params))
-    if args.dry_run:
-        print(dump_config(config), end="")
-        return
 
-    # Processes draw different warps; they take the first one's weights.
-    torch.manual_seed(seed + distributed.rank())
+    torch.manual_seed(seed)
     trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
+    # From the same weights on, each process draws warps of its own.
+    torch.manual_seed(seed + distributed.rank())
     progress = Progress()
     if args.checkpoint:
         progress = resume(trainer, args.checkpoint, state)
     elif args.init_from:
         trainer.take_weights(args.init_from, state)
+    if progress.epoch >= config.train_params.num_epochs:
+        raise UserError(
+            f"{args.checkpoint}: has all {config.train_params.num_epochs} epochs behind it; raise "
+            "train_params.num_epochs to go on"
+        )
 
     if not distributed.is_first():
         Run(config, trainer, dataset, test_videos, None, progress, seed=seed).train()
         return
+    folder = run_folder(args, state)
     logger = Logger(
-        run_folder(args),
+        folder,
         visualizer=visualizer,
         keep_checkpoints=config.train_params.keep_checkpoints,
         resume_step=progress.step,
     )
     with logger:
         logger.config(dump_config(config))
+        announce(device, asked=args.device)
+        if config.train_params.perceptual_weights == "random":
+            _log.warning(
+                "perceptual loss: VGG19 with random weights (seed %d); for better pictures set "
+                "train_params.perceptual_weights to imagenet",
+                RANDOM_VGG_SEED,
+            )
+        print(f"training in {folder}; watch it with: tensorboard --logdir {folder}", flush=True)
         Run(config, trainer, dataset, test_videos, logger, progress, seed=seed).train()
 
 
@@ -155,14 +170,12 @@ def check_sharing(args: argparse.Namespace, config: Config) -> None:
         )
 
 
-def run_folder(args: argparse.Namespace) -> Path:
-    """A new folder in --log_dir, or on resumption the folder of the run."""
-    if (
-        args.checkpoint
-        and args.log_dir is None
-        and (args.checkpoint.parent / "config.yaml").exists()
-    ):
-        return args.checkpoint.parent
+def run_folder(args: argparse.Namespace, state: Mapping) -> Path:
+    """A new folder in --log_dir, or on resumption of a run of ours that run's folder."""
+    if args.checkpoint and args.log_dir is None and "format" in state:
+        own_folder: Path = args.checkpoint.parent
+        if (own_folder / "config.yaml").exists() and (own_folder / "log.txt").exists():
+            return own_folder
     origin = args.config or args.checkpoint or args.init_from
     name = f"{origin.name.split('.')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
     return make_new_folder((args.log_dir or Path("log")) / name)
@@ -221,7 +234,13 @@ def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
     trainer.load_state_dict(path, state)
     if "random_state" in state and distributed.is_first():
         restore_random_state(state["random_state"])
-    return Progress(**{name: state[name] for name in Progress.__annotations__ if name in state})
+    progress = Progress(**{name: state[name] for name in Progress.__annotations__ if name in state})
+    if "format" not in state:
+        progress.epoch += 1  # theirs is the number of the last epoch done, counted from 0
+    best = best_path(path.parent)
+    if best.exists():  # of later epochs, if this checkpoint is not the run's last
+        progress.best_l1 = min(progress.best_l1, read_torch_file(best).get("best_l1", math.inf))
+    return progress
 
 
 class Run:
@@ -262,13 +281,20 @@ class Run:
             while self.progress.epoch < self.config.train_params.num_epochs:
                 means = self.train_epoch(stop)
                 if stop.received:
-                    path = self.save()
-                    if path is not None:
-                        print(f"stopped; --checkpoint {path} goes on from here")
+                    self.leave()
                     return
                 self.progress.epoch, self.progress.step_in_epoch = self.progress.epoch + 1, 0
                 self.trainer.end_epoch()
-                self.finish_epoch(means)
+                self.finish_epoch(means, stop)
+                if distributed.agree(stop.received, self.trainer.device):
+                    self.leave()
+                    return
+
+    def leave(self) -> None:
+        """Save where the run is, and say so."""
+        path = self.save()
+        if path is not None:
+            print(f"stopped; --checkpoint {path} goes on from here")
 
     def train_epoch(self, stop: StopRequest) -> dict[str, float]:
         """One walk over the data, or the rest of one; the means of what it measured."""
@@ -295,8 +321,8 @@ class Run:
                 means, recent = recent.means(), RunningMeans()
                 bar.set_postfix_str(f"loss {means['total']:.4f}")
                 self.log_scalars(means, times)
-            stop.received = distributed.agree(stop.received, self.trainer.device)
-            if stop.received:
+            if distributed.agree(stop.received, self.trainer.device):
+                stop.received = True
                 break
         if self.logger is not None and result is not None and not stop.received:
             grid = self.logger.visualizer.training_grid(pair.source, pair.driving, result.pictures)
@@ -312,14 +338,14 @@ class Run:
         values |= {f"time/{name}": mean for name, mean in times.means().items()}
         self.logger.scalars(self.progress.step, values)
 
-    def finish_epoch(self, means: dict[str, float]) -> None:
+    def finish_epoch(self, means: dict[str, float], stop: StopRequest) -> None:
         """Validate, write the epoch's line, and save, each where it is due."""
         if self.logger is None:
             return
         params, progress = self.config.train_params, self.progress
         is_last, is_best = progress.epoch == params.num_epochs, False
         if params.validation_freq and (is_last or progress.epoch % params.validation_freq == 0):
-            means["test_l1"] = self.validate()
+            means["test_l1"] = self.validate(stop)
             is_best = means["test_l1"] < progress.best_l1
             if is_best:
                 progress.best_l1 = means["test_l1"]
@@ -329,8 +355,11 @@ class Run:
         if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
             self.save(best=is_best)
 
-    def validate(self) -> float:
-        """The mean L1 of the test videos rebuilt from their first frames; NaN if none can be."""
+    def validate(self, stop: StopRequest) -> float:
+        """The mean L1 of the test videos rebuilt from their first frames; NaN if that is cut short.
+
+        And NaN if none can be read.
+        """
         max_frames = self.config.reconstruction_params.max_frames
         frame_shape = self.config.dataset_params.frame_shape
         networks = self.trainer.networks
@@ -341,13 +370,15 @@ class Run:
         )
         scores = []
         for path in self.test_videos:
+            if stop.received:
+                break
             try:
                 with open_clip(path, frame_shape=frame_shape) as clip:
                     scores.append(score(rebuild(animator, islice(clip, max_frames))))
             except UnreadableVideo as error:
                 _log.warning("skipping a test video: %s", error)
         self.trainer.train_mode()
-        return mean_score(scores).l1 if scores else math.nan
+        return math.nan if stop.received or not scores else mean_score(scores).l1
 
     def save(self, *, best: bool = False) -> Path | None:
         if self.logger is None:

@@ -21,6 +21,7 @@ def broken_rules(config: Config) -> Iterator[str]:
     yield from _model_rules(config)
     yield from _size_rules(model, height, width)
     yield from _training_rules(training, model, min(height, width))
+    yield from _loss_rules(training, model)
     if training.loss_weights.generator_gan > 0:
         yield from _adversarial_rules(training, model, min(height, width))
 
@@ -120,6 +121,21 @@ def _training_rules(training: TrainParams, model: ModelParams, size: int) -> Ite
     rising = sorted(set(milestones))
     if milestones != rising:
         yield f"train_params.epoch_milestones: {milestones} does not rise; write {rising}"
+
+
+def _loss_rules(training: TrainParams, model: ModelParams) -> Iterator[str]:
+    weights = training.loss_weights
+    if not (any(weights.perceptual) or weights.generator_gan):
+        yield (
+            "train_params.loss_weights: neither perceptual nor generator_gan has a weight, and "
+            "without them nothing teaches the generator; give one"
+        )
+    names = [f"{scale:g}" for scale in model.discriminator_params.scales]
+    if len(set(names)) < len(names):
+        yield (
+            f"model_params.discriminator_params.scales: {', '.join(names)} names a scale twice; "
+            "leave one out"
+        )
 
 
 def _adversarial_rules(training: TrainParams, model: ModelParams, size: int) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Config -> what trains: the full models, the VGG19 they compare frames in, the optimizers."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +18,7 @@ from modules.equivariance import WarpDistribution
 from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights
 from modules.perceptual import ImagePyramid, VGG19Features
 
-_RANDOM_VGG_SEED = 0
-_log = logging.getLogger(__name__)
+RANDOM_VGG_SEED = 0
 
 
 def build_trainer(
@@ -83,11 +81,6 @@ def build_vgg(perceptual_weights: str) -> VGG19Features:
         UserError: the weights cannot be downloaded, or the file is not a VGG19.
     """
     if perceptual_weights == "random":
-        _log.warning(
-            "perceptual loss: VGG19 with random weights (seed %d); "
-            "for better pictures set train_params.perceptual_weights to imagenet",
-            _RANDOM_VGG_SEED,
-        )
         return VGG19Features(_random_vgg19())
     path = _imagenet_file() if perceptual_weights == "imagenet" else Path(perceptual_weights)
     if not path.is_file():
@@ -100,7 +93,7 @@ def build_vgg(perceptual_weights: str) -> VGG19Features:
 
 def _random_vgg19() -> torch.nn.Sequential:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_RANDOM_VGG_SEED)
+        torch.manual_seed(RANDOM_VGG_SEED)
         # The whole network, although only its features stay: that fixes the random draws.
         return vgg19(weights=None).features
 

@@ -22,6 +22,10 @@ def run(main: Callable[[], None]) -> NoReturn:
         main()
     except UserError as error:
         sys.exit(_report(str(error)))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(_report(f"{error.filename}: {error.strerror}; check the path and your rights"))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

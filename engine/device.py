@@ -51,8 +51,18 @@ def _best_device() -> torch.device:
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
-    _log.warning("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
     return torch.device("cpu")
+
+
+def announce(device: torch.device, *, asked: str) -> None:
+    """Say, where the work is about to start, that it is on a CPU for want of a GPU.
+
+    Args:
+        device: what it runs on.
+        asked: the `--device` that was given.
+    """
+    if device.type == "cpu" and asked == "auto":
+        _log.warning("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
 
 
 def _check_cuda(device_ids: Sequence[int]) -> None:

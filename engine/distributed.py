@@ -6,6 +6,7 @@ Everything here works with one process, too, where it does nothing.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -26,9 +27,13 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     Raises:
         UserError: there are more processes than GPUs.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "1") in ("", "1"):
         yield device
         return
+    if not {"RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        raise UserError(
+            "WORLD_SIZE: set without torchrun's other variables; unset it or use torchrun"
+        )
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         if device.index >= torch.cuda.device_count():
@@ -37,7 +42,9 @@ def processes(device: torch.device) -> Iterator[torch.device]:
                 f"has {torch.cuda.device_count()}"
             )
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # The first process validates while the others wait.
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(hours=3))
     try:
         yield device
     finally:

@@ -27,5 +27,6 @@ class StopRequest:
 
 
 def ignore_interrupts(worker: int) -> None:
-    """For data-loader workers, which Ctrl-C reaches too: they end when their parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """For data-loader workers, which such signals reach too: they end when their parent does."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

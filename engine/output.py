@@ -49,9 +49,10 @@ def make_new_folder(path: Path) -> Path:
         UserError: it cannot be made.
     """
     folder, number = path, 1
+    check_folder(path.parent)
     while True:
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
         except FileExistsError:
             number += 1

@@ -62,6 +62,7 @@ class Trainer:
     ) -> None:
         self.networks = networks
         self.device = device
+        self._warps = models.generator.warps
         self.adversarial = models.generator.weights.generator_gan != 0
         # Frozen while it is wrapped, as it is in every step that it only judges in.
         networks.discriminator.requires_grad_(False)
@@ -93,7 +94,9 @@ class Trainer:
 
     def _step_generator(self, source: Tensor, driving: Tensor) -> GeneratorStep:
         self.networks.discriminator.requires_grad_(False)
-        result = self._generator_model(source, driving)
+        # Drawn for the whole batch: replicas that drew for themselves would all draw the same.
+        warps = self._warps.sample(len(driving), self.device)
+        result = self._generator_model(source, driving, warps)
         self._descend(result.losses, ("generator", "kp_detector"))
         self.networks.discriminator.requires_grad_(True)
         return result
@@ -144,7 +147,9 @@ class Trainer:
         if "epoch" not in state:
             raise UserError(f"{path}: holds no epoch; {_REMEDY}")
         schedules = state.get("schedulers")
-        self._start_schedules(schedules["generator"]["last_epoch"] if schedules else state["epoch"])
+        self._start_schedules(
+            schedules["generator"]["last_epoch"] if schedules else state["epoch"] + 1
+        )
 
     def take_weights(self, path: Path, state: Mapping) -> None:
         """Start from a checkpoint's weights; its discriminator's only if they fit.

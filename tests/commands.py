@@ -43,10 +43,9 @@ class Finished(NamedTuple):
     def error(self) -> str:
         """The message of a command that stopped as it should for a user's mistake."""
         assert self.code == 2, self
-        *before, last = self.stderr.splitlines()
-        assert last.startswith("error: ")
-        assert not any(line.startswith("error: ") or "Traceback" in line for line in before)
-        return last.removeprefix("error: ")
+        (line,) = self.stderr.splitlines()
+        assert line.startswith("error: ")
+        return line.removeprefix("error: ")
 
     def output(self) -> str:
         """What a command that did its work printed."""

@@ -51,7 +51,7 @@ class Place:
         self.tree["train_params"] |= {
             "batch_size": 2,
             "num_workers": 0,
-            "num_epochs": 4,
+            "num_epochs": 5,
             "perceptual_weights": "random",
             "validation_freq": 1,
         }

@@ -213,7 +213,7 @@ def test_keys_that_contradict_each_other_are_refused(overrides: list[str], compl
         [f"{LOSSES}.generator_gan=1", f"{DISCRIMINATOR}.scales=[1, 0.5]"],
         [f"{DISCRIMINATOR}.scales=[0.3]"],
         [f"{LOSSES}.perceptual=[1, 1]"],
-        [f"{LOSSES}.perceptual=[]", "train_params.scales=[1, 0.01]"],
+        [f"{LOSSES}.perceptual=[]", f"{LOSSES}.generator_gan=1", "train_params.scales=[1, 0.01]"],
         ["train_params.scales=[1, 0.0625]"],
         ["dataset_params.frame_shape=[256, 384, 3]"],
         [
@@ -230,3 +230,13 @@ def test_frames_other_than_rgb_are_refused() -> None:
     channels = "model_params.common_params.num_channels=1"
     message = refusal(channels, "dataset_params.frame_shape=[256, 256, 1]")
     assert "num_channels: 1, but frames are read as RGB" in message
+
+
+def test_losses_that_teach_nothing_are_refused() -> None:
+    message = refusal("train_params.loss_weights.perceptual=[]")
+    assert "loss_weights: neither perceptual nor generator_gan has a weight" in message
+
+
+def test_a_scale_named_twice_is_refused() -> None:
+    message = refusal("model_params.discriminator_params.scales=[1, 1.0]")
+    assert "discriminator_params.scales: 1, 1 names a scale twice" in message

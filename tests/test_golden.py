@@ -25,6 +25,10 @@ TERM_NAMES = {"generator_gan": "gen_gan", "discriminator_gan": "disc_gan"}
 ROOT = FOLDER.parent.parent
 
 
+def test_the_golden_files_are_there() -> None:
+    assert {"small-jacobian", "small-single-map-kp-disc", "small-zero-order"} <= set(NAMES)
+
+
 @pytest.fixture(params=NAMES)
 def golden(request: pytest.FixtureRequest) -> Golden:
     return load_golden(request.param)
@@ -104,15 +108,16 @@ def test_random_warp(golden: Golden) -> None:
 
 
 class WarpGiven(nn.Module):
-    """The generator's full model with the golden warp in place of a random one."""
+    """The generator's full model with the golden warp in place of a drawn one."""
 
     def __init__(self, model: GeneratorFullModel, warp: RandomWarp) -> None:
         super().__init__()
         self.model = model
         self.weights = model.weights
+        self.warps = model.warps
         self.warp = warp
 
-    def forward(self, source: Tensor, driving: Tensor) -> tuple:
+    def forward(self, source: Tensor, driving: Tensor, drawn: RandomWarp) -> tuple:
         return self.model(source, driving, self.warp)
 
 

@@ -53,6 +53,10 @@ def source_files() -> list[Path]:
     return sorted([*ROOT.glob("*.py"), *inner])
 
 
+def is_module(name: str) -> bool:
+    return (ROOT / f"{name.replace('.', '/')}.py").is_file()
+
+
 def imported_modules(path: Path) -> set[str]:
     """Every module that a file imports, anywhere in it; `from a import b` counts as a.b and a."""
     names = set()
@@ -63,6 +67,8 @@ def imported_modules(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
             names.add(node.module)
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name for name in inner if is_module(name)}
     return names
 
 

@@ -197,6 +197,20 @@ def test_networks_learn(whole_run: Path, config: Path) -> None:
     assert_same_state(content["discriminator"], dict(networks.discriminator.state_dict()))
 
 
+def test_each_epoch_draws_other_frames(config: Path, tmp_path: Path) -> None:
+    step, seen = Trainer.step, []
+
+    def recording(trainer: Trainer, *images: torch.Tensor) -> StepResult:
+        seen.append(torch.stack(images))
+        return step(trainer, *images)
+
+    with patch.object(Trainer, "step", recording):
+        training("--config", config, "--log_dir", tmp_path).output()
+    pairs = torch.stack(seen).transpose(1, 2).flatten(0, 1)  # (pairs, source and driving, C, H, W)
+    levels = pairs.view(EPOCHS, 2 * STEPS_AN_EPOCH, -1).mean(-1).sort().values
+    assert len(levels.unique(dim=0)) == EPOCHS
+
+
 def test_seeds_differ(config: Path, whole_run: Path, tmp_path: Path) -> None:
     training("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_epochs=1")
     first = read_torch_file(last_checkpoint(run_folder(tmp_path)))
@@ -213,10 +227,10 @@ def test_the_command_itself(config: Path, tmp_path: Path) -> None:
         *("--set", "train_params.num_workers=2", "--set", "train_params.num_repeats=1"),
         cwd=tmp_path,
     )
-    assert re.fullmatch(r"epoch    1  step       2  total .*\n", done.output())
+    assert re.fullmatch(r"training in .*\nepoch    1  step       2  total .*\n", done.output())
     assert "VGG19 with random weights" in done.stderr
     folder = run_folder(tmp_path / "log")
-    assert (folder / "log.txt").read_text() == done.stdout
+    assert done.stdout.endswith((folder / "log.txt").read_text())
     assert read_torch_file(last_checkpoint(folder))["step"] == 2
 
 
@@ -364,16 +378,17 @@ def test_a_published_checkpoint_goes_on_from_its_epoch(
     tree = golden_tree(name, dataset)
     tree["train_params"] |= {
         **dict.fromkeys(("lr_generator", "lr_discriminator", "lr_kp_detector"), 1e-3),
-        "num_epochs": 4,
+        "num_epochs": 5,
         "batch_size": 4,  # one step
         "num_workers": 0,
-        "epoch_milestones": [2, 4],
+        "epoch_milestones": [2, 5],
         "perceptual_weights": "random",
     }
     folder = train_tree(tmp_path, tree, "--checkpoint", golden_checkpoint(name))
 
     (line,) = (folder / "log.txt").read_text().splitlines()
-    assert line.startswith("epoch    4  step       1 ")
+    # The epoch that it holds, 3, is the number of the last one done, counted from 0.
+    assert line.startswith("epoch    5  step       1 ")
     assert {"generator_gan", "discriminator_gan", "feature_matching"} <= set(line.split())
     content = read_torch_file(last_checkpoint(folder))
     before = read_torch_file(golden_checkpoint(name))

@@ -81,6 +81,19 @@ def test_gradients_of_one_step_do_not_reach_the_next() -> None:
         assert all(parameter.grad is None for parameter in network.parameters())
 
 
+def test_the_generators_step_leaves_the_discriminator_no_gradient() -> None:
+    """It would add to that of the discriminator's own step."""
+    training = trainer(generator_gan=1.0)
+    found: list[Tensor | None] = []
+
+    def look(*_: object) -> None:
+        found.extend(parameter.grad for parameter in training.networks.discriminator.parameters())
+
+    training.optimizers["generator"].register_step_pre_hook(look)
+    training.step(*images(0))
+    assert found == [None] * len(list(training.networks.discriminator.parameters()))
+
+
 def test_each_network_has_its_rate() -> None:
     """Adam's first step is as long as the rate, whatever the gradient."""
     training = trainer(generator_gan=1.0)
@@ -107,8 +120,9 @@ def test_rates_follow_the_milestones_before_and_after_resumption(milestones: lis
         state = {**running.state_dict(), "epoch": epoch}
         resumed.load_state_dict(Path("x"), state)
         assert resumed.current_learning_rates() == running.current_learning_rates()
-        del state["schedulers"]  # as in a published checkpoint
-        resumed.load_state_dict(Path("x"), state)
+        # As in a published checkpoint, whose epochs count from 0.
+        del state["schedulers"]
+        resumed.load_state_dict(Path("x"), state | {"epoch": epoch - 1})
         assert resumed.current_learning_rates() == running.current_learning_rates()
         running.step(*images(epoch))
         running.end_epoch()
