@@ -415,6 +415,22 @@ def result_picture_would_replace_the_driving_video(place: Place) -> list[object]
     return ["--driving_video", place.folder / "drive.png", *result, "--side_by_side"]
 
 
+@case("animate", "f.mp4", "--result_video would write over it")
+def result_would_replace_the_driving_video(place: Place) -> list[object]:
+    return ["--driving_video", place.driving, "--result_video", place.driving]
+
+
+@case("animate", "{folder}/data/train/a", "--save_frames would write over it")
+def frames_would_replace_the_driving_frames(place: Place) -> list[object]:
+    frames = place.data / "train" / "a"
+    return ["--driving_video", frames, "--save_frames", frames]
+
+
+@case("animate reconstruction", "golden.pth.tar", "--json would write over it")
+def report_would_replace_the_checkpoint(place: Place) -> list[object]:
+    return ["--json", place.checkpoint]
+
+
 @case("animate", "{folder}/file/frames")
 def frames_below_a_file(place: Place) -> list[object]:
     return ["--save_frames", place.file / "frames"]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ import train
 from config.schema import load_config
 from engine.build import Networks, build_networks
 from engine.checkpoint import read_torch_file
+from engine.interrupt import ignore_interrupts
 from engine.training import StepResult, Trainer
 
 SEED = 5
@@ -343,6 +345,55 @@ def test_ctrl_c_reaches_the_workers_too_and_does_no_harm(
     assert "Traceback" not in ended.stderr
     done = Finished(ended.returncode, ended.stdout, ended.stderr)
     assert_stopped_and_resumed(done, whole_run, at_step=6)
+
+
+def test_workers_leave_signals_to_their_parent() -> None:
+    """A scheduler signals the whole group: a worker that dies of it would take the run along."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ignore_interrupts(0)
+        assert {signal.getsignal(number) for number in kept} == {signal.SIG_IGN}
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def test_going_back_to_an_older_checkpoint_keeps_the_best_one(
+    config: Path, tmp_path: Path, whole_run: Path
+) -> None:
+    folder = shutil.copytree(whole_run, tmp_path / "run")
+    best = folder / "best-checkpoint.pth.tar"
+    content = read_torch_file(best) | {"best_l1": 0.001}
+    torch.save(content, best)
+    older = min(folder.glob("0*-checkpoint.pth.tar"))
+    training("--checkpoint", older).output()
+    assert read_torch_file(best)["best_l1"] == 0.001
+    assert read_torch_file(last_checkpoint(folder))["best_l1"] == 0.001
+
+
+def test_a_checkpoint_beside_another_config_gets_a_folder_of_its_own(
+    config: Path, tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    shutil.copy(last_checkpoint(whole_run), downloads / "mine.pth.tar")
+    (downloads / "config.yaml").write_text("# my notes\n")
+    monkeypatch.chdir(tmp_path)
+    more = ["--set", f"train_params.num_epochs={EPOCHS + 1}"]
+    training("--checkpoint", downloads / "mine.pth.tar", *more).output()
+    assert sorted(path.name for path in downloads.iterdir()) == ["config.yaml", "mine.pth.tar"]
+    assert (downloads / "config.yaml").read_text() == "# my notes\n"
+    assert (run_folder(tmp_path / "log") / "log.txt").is_file()
+
+
+def test_a_run_that_is_over_says_so(whole_run: Path) -> None:
+    message = training("--checkpoint", last_checkpoint(whole_run)).error()
+    assert f"has all {EPOCHS} epochs behind it" in message
+
+
+def test_dry_run_needs_no_data() -> None:
+    done = training("--config", ROOT / "config" / "vox-256.yaml", "--dry_run")
+    assert yaml.safe_load(done.output())["dataset_params"]["root_dir"] == "data/vox-png"
 
 
 def test_a_second_ctrl_c_ends_at_once(config: Path, tmp_path: Path) -> None:
