@@ -11,6 +11,7 @@ pairs_list, or drawn at random with a fixed seed. Without arguments it animates 
 
 import argparse
 import time
+from collections.abc import Sequence
 from itertools import tee
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
 from engine.output import check_file, write_json
 from engine.video import read_image, resize_frame, to_frame, to_tensor
-from frames_dataset import Clip, PairedDataset, open_clip, split_videos
+from frames_dataset import AnimationPair, Clip, PairedDataset, open_clip, split_videos
 from modules.keypoints import Keypoints, MotionTransfer
 
 DEMO = Path(__file__).parent / "demo"
@@ -198,7 +199,7 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
     if args.json is not None:
         check_file(args.json)
     options = motion_options(config, args)
-    names = names_of(pairs)
+    names = names_of(every_pair(pairs))
     announce(animator.device, asked=args.device)
     for index in tqdm(range(len(pairs)), unit="pair", disable=None):
         pair, name = pairs[index], names[index]
@@ -217,24 +218,24 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
             animate_clip(animator, picture, driving, options, output=output)
     if args.json is not None:
         report = [
-            {
-                "source": str(pair.source),
-                "driving": str(pair.driving),
-                "frame": pair.frame,
-                "name": n,
-            }
-            for pair, n in zip(map(pairs.__getitem__, range(len(pairs))), names, strict=True)
+            {"source": str(p.source), "driving": str(p.driving), "frame": p.frame, "name": name}
+            for p, name in zip(every_pair(pairs), names, strict=True)
         ]
         write_json(args.json, {"folder": str(folder), **options._asdict(), "pairs": report})
     print(f"{folder}: {len(pairs)} videos of source, driving and result")
 
 
-def names_of(pairs: PairedDataset) -> list[str]:
+def every_pair(pairs: PairedDataset) -> list[AnimationPair]:
+    return [pairs[index] for index in range(len(pairs))]
+
+
+def names_of(pairs: Sequence[AnimationPair]) -> list[str]:
     """What to call the result of each pair, no two alike."""
     names: list[str] = []
-    for index in range(len(pairs)):
-        pair = pairs[index]
-        name = f"{pair.source.stem}-{pair.driving.stem}"
+    for pair in pairs:
+        # A folder of frames has no suffix, only perhaps a dot in its name.
+        videos = (pair.source, pair.driving)
+        name = "-".join(video.name if video.is_dir() else video.stem for video in videos)
         name += f"-from-{pair.frame}" if pair.frame else ""
         again = sum(other == name or other.startswith(f"{name}--") for other in names)
         names.append(f"{name}--{again + 1}" if again else name)
@@ -248,8 +249,7 @@ def check_pairs(pairs: PairedDataset, config: Config) -> None:
         UserError: one cannot, or is not.
     """
     frame_shape = config.dataset_params.frame_shape
-    for index in range(len(pairs)):
-        pair = pairs[index]
+    for pair in every_pair(pairs):
         with (
             open_clip(pair.source, frame_shape=frame_shape) as source,
             open_clip(pair.driving, frame_shape=frame_shape),

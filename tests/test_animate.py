@@ -37,6 +37,7 @@ from torch import Tensor
 
 import animate
 from engine.video import open_video
+from frames_dataset import AnimationPair
 from modules.keypoints import MotionTransfer
 
 NAME = "small-jacobian"
@@ -352,3 +353,13 @@ def test_random_pairs_are_the_same_each_time(pairs_config: Path, tmp_path: Path)
     assert one == two
     assert len(one) == 2
     assert all(name[0] != name[2] for name in one)
+
+
+def test_no_two_pairs_share_a_name(tmp_path: Path) -> None:
+    """Else the later result would replace the earlier one."""
+    (tmp_path / "id.1").mkdir()
+    folder, ab, b, bc = (tmp_path / name for name in ("id.1", "a-b.mp4", "b.mp4", "b-c.gif"))
+    a, c = tmp_path / "a.mp4", tmp_path / "c.gif"
+    pairs = [(a, bc, 0), (ab, c, 0), (a, b, 0), (a, b, 3), (a, b, 3), (folder, b, 0)]
+    names = animate.names_of([AnimationPair(*pair) for pair in pairs])
+    assert names == ["a-b-c", "a-b-c--2", "a-b", "a-b-from-3", "a-b-from-3--2", "id.1-b"]
