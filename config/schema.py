@@ -25,6 +25,7 @@ Positive = Annotated[float, Range(0, above=True)]
 Weight = Annotated[float, Range(0)]
 Scale = Annotated[float, Range(0.001, 1)]
 VideoFormat = Literal[".mp4", ".mov", ".gif"]
+TrainingPrecision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class DenseMotionParams:
 class GeneratorParams:
     block_expansion: Count
     max_features: Count
-    num_down_blocks: Halvings
+    num_down_blocks: Annotated[int, Range(0, 16)]  # 0: the features stay as fine as the image
     num_bottleneck_blocks: Count
     estimate_occlusion_map: bool = False
     dense_motion_params: DenseMotionParams | None = None
@@ -164,6 +165,7 @@ class TrainParams:
     num_workers: CountOrZero = 4
     keep_checkpoints: Count = 3
     validation_freq: CountOrZero = 0  # epochs; 0 is never
+    precision: TrainingPrecision = "fp32"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeight
 from modules.perceptual import ImagePyramid, VGG19Features
 
 RANDOM_VGG_SEED = 0
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16}
 
 
 def build_trainer(
@@ -57,38 +58,44 @@ def build_full_models(config: Config, networks: Networks) -> FullModels:
     params = config.train_params
     channels = config.model_params.common_params.num_channels
     weights = LossWeights(**asdict(params.loss_weights))
+    compared = [layer for layer, weight in enumerate(weights.perceptual, 1) if weight]
+    autocast = AUTOCAST[params.precision]
     generator_model = GeneratorFullModel(
         kp_detector=networks.kp_detector,
         generator=networks.generator,
         discriminator=networks.discriminator,
         pyramid=ImagePyramid(params.scales, channels),
-        vgg=build_vgg(params.perceptual_weights),
+        vgg=build_vgg(params.perceptual_weights, depth=max(compared, default=0)),
         warps=WarpDistribution(**asdict(params.transform_params)),
         weights=weights,
+        autocast=autocast,
     )
     discriminator_model = DiscriminatorFullModel(
         discriminator=networks.discriminator,
         pyramid=ImagePyramid(params.scales, channels),
         weight=weights.discriminator_gan,
+        autocast=autocast,
     )
     return FullModels(generator_model, discriminator_model)
 
 
-def build_vgg(perceptual_weights: str) -> VGG19Features:
-    """VGG19 with weights `imagenet` (torchvision's), `random` (seeded), or those of a file.
+def build_vgg(perceptual_weights: str, *, depth: int) -> VGG19Features:
+    """The first `depth` features of a VGG19.
+
+    Its weights are `imagenet` (torchvision's), `random` (seeded), or those of a file.
 
     Raises:
         UserError: the weights cannot be downloaded, or the file is not a VGG19.
     """
     if perceptual_weights == "random":
-        return VGG19Features(_random_vgg19())
+        return VGG19Features(_random_vgg19(), depth=depth)
     path = _imagenet_file() if perceptual_weights == "imagenet" else Path(perceptual_weights)
     if not path.is_file():
         raise UserError(
             f"train_params.perceptual_weights: {path}: no such file; write imagenet, random, or "
             "the path of torchvision's VGG19 weights"
         )
-    return VGG19Features(_filled(read_torch_file(path), path))
+    return VGG19Features(_filled(read_torch_file(path), path), depth=depth)
 
 
 def _random_vgg19() -> torch.nn.Sequential:

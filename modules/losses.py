@@ -16,7 +16,7 @@ def feature_distance(
     Layers beyond the last weight do not count.
     """
     terms = [
-        weight * (a - b).abs().mean()
+        weight * (a - b).abs().mean(dtype=torch.float32)  # not in half precision's three digits
         for a, b, weight in zip(generated, real, layer_weights, strict=False)
         if weight != 0
     ]
@@ -25,12 +25,12 @@ def feature_distance(
 
 def lsgan_generator(fake: Tensor) -> Tensor:
     """(1 - D(fake))^2, from a prediction map (B, 1, h, w)."""
-    return (1 - fake).square().mean()
+    return (1 - fake.float()).square().mean()
 
 
 def lsgan_discriminator(fake: Tensor, real: Tensor) -> Tensor:
     """(1 - D(real))^2 + D(fake)^2, from prediction maps (B, 1, h, w)."""
-    return ((1 - real).square() + fake.square()).mean()
+    return ((1 - real.float()).square() + fake.float().square()).mean()
 
 
 def equivariance_value(points: Tensor, warped_back: Tensor) -> Tensor:

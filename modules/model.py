@@ -72,6 +72,7 @@ class GeneratorFullModel(nn.Module):
         vgg: the features in which they are compared.
         warps: what the warps of the equivariance losses are drawn from.
         weights: of the terms; one whose weights are all 0 is not computed.
+        autocast: the type in which convolutions run; None for that of the parameters.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class GeneratorFullModel(nn.Module):
         vgg: VGG19Features,
         warps: WarpDistribution,
         weights: LossWeights,
+        autocast: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         if weights.equivariance_jacobian and kp_detector.jacobian is None:
@@ -95,6 +97,7 @@ class GeneratorFullModel(nn.Module):
         self.vgg = vgg
         self.warps = warps
         self.weights = weights
+        self.autocast = autocast
 
     def forward(
         self, source: Tensor, driving: Tensor, random_warp: RandomWarp | None = None
@@ -104,6 +107,13 @@ class GeneratorFullModel(nn.Module):
         The detector sees source, driving and warped frame as three batches, in this order: its
         batch norm keeps running statistics of each. `random_warp` is drawn where it is not given.
         """
+        # Here and not around the call: autocast is a thread's own, and replicas run in threads.
+        with _autocast(driving, self.autocast):
+            return self._step(source, driving, random_warp)
+
+    def _step(
+        self, source: Tensor, driving: Tensor, random_warp: RandomWarp | None
+    ) -> GeneratorStep:
         kp_source = self.kp_detector(source)
         kp_driving = self.kp_detector(driving)
         generated = self.generator(source, kp_source, kp_driving)
@@ -176,15 +186,22 @@ class DiscriminatorFullModel(nn.Module):
         discriminator: the network.
         pyramid: its scales must contain the discriminator's.
         weight: of the loss.
+        autocast: as in GeneratorFullModel.
     """
 
     def __init__(
-        self, *, discriminator: MultiScaleDiscriminator, pyramid: ImagePyramid, weight: float
+        self,
+        *,
+        discriminator: MultiScaleDiscriminator,
+        pyramid: ImagePyramid,
+        weight: float,
+        autocast: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.pyramid = pyramid
         self.weight = weight
+        self.autocast = autocast
 
     def forward(
         self, driving: Tensor, prediction: Tensor, kp_driving: Keypoints
@@ -192,8 +209,9 @@ class DiscriminatorFullModel(nn.Module):
         """Score real and generated frames, (B, C, H, W) in [0, 1]: the weighted term, (B,)."""
         keypoints = kp_driving.detach()
         generated, real = self.pyramid(prediction.detach()), self.pyramid(driving)
-        fakes = judge(self.discriminator, self.pyramid, generated, keypoints)
-        reals = judge(self.discriminator, self.pyramid, real, keypoints)
+        with _autocast(driving, self.autocast):
+            fakes = judge(self.discriminator, self.pyramid, generated, keypoints)
+            reals = judge(self.discriminator, self.pyramid, real, keypoints)
         scores = [
             lsgan_discriminator(fake.prediction_map, real.prediction_map)
             for fake, real in zip(fakes, reals, strict=True)
@@ -210,6 +228,10 @@ def judge(
     """Show the discriminator those levels of a pyramid that it has a scale for."""
     levels = [images[pyramid.scales.index(scale)] for scale in discriminator.scales]
     return discriminator(levels, keypoints)
+
+
+def _autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
+    return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
 
 
 def _per_image(terms: dict[str, Tensor], images: Tensor) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """VGG19 features and the image pyramid on which the perceptual loss compares frames."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,23 +39,22 @@ class VGG19Features(nn.Module):
 
     Args:
         layers: the `features` of a torchvision vgg19, with the weights to use; they are frozen.
+        depth: how many of the five features are wanted; the layers beyond are left out.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, layers: nn.Sequential) -> None:
+    def __init__(self, layers: nn.Sequential, *, depth: int = len(_RELU_ENDS)) -> None:
         super().__init__()
-        starts = (0, *_RELU_ENDS[:-1])
-        self.stages = nn.ModuleList(
-            layers[start:end] for start, end in zip(starts, _RELU_ENDS, strict=True)
-        )
+        ends = (0, *_RELU_ENDS[:depth])
+        self.stages = nn.ModuleList(layers[start:end] for start, end in pairwise(ends))
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """RGB (B, 3, H, W) in [0, 1], H and W at least 16 -> five (B, F_i, H / 2^i, W / 2^i)."""
+        """RGB (B, 3, H, W) in [0, 1], H and W at least 16 -> `depth` (B, F_i, H / 2^i, W / 2^i)."""
         out = (image - self.mean) / self.std
         features = []
         for stage in self.stages:

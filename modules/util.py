@@ -130,10 +130,11 @@ class AntiAliasInterpolation2d(nn.Module):
         channels, _, _, size = self.weight.shape
         if size == 1 and self.stride == 1:
             return image
-        # Only the pixels that the stride keeps are blurred.
-        return F.conv2d(
-            image, self.weight, stride=self.stride, padding=size // 2, groups=channels
-        )
+        with torch.autocast(image.device.type, enabled=False):  # a picture, not features
+            # Only the pixels that the stride keeps are blurred.
+            return F.conv2d(
+                image, self.weight, stride=self.stride, padding=size // 2, groups=channels
+            )
 
 
 class SpectralNormConv2d(nn.Conv2d):

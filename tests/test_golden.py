@@ -142,7 +142,7 @@ def record_gradient_norms(trainer: Trainer) -> dict[str, float]:
 
 @cache
 def random_vgg() -> VGG19Features:
-    return build_vgg("random")
+    return build_vgg("random", depth=5)
 
 
 def full_models(golden: Golden) -> FullModels:
