@@ -85,6 +85,16 @@ def test_vgg_is_cut_just_past_the_first_relu_after_each_pooling() -> None:
         assert last == [nn.MaxPool2d, nn.Conv2d, nn.ReLU][-3 if i else -2 :]
 
 
+def test_a_shallow_vgg_gives_the_first_features_of_the_whole_one() -> None:
+    image = torch.rand(1, 3, 16, 16)
+    torch.manual_seed(1)
+    whole = narrow_vgg()(image)
+    torch.manual_seed(1)
+    first = narrow_vgg(depth=2)
+    assert_close(first(image), whole[:2])
+    assert len(list(first.parameters())) == 2 * 3  # conv1_1, conv1_2, conv2_1
+
+
 @torch.no_grad()
 def test_vgg_sees_images_in_the_statistics_of_imagenet() -> None:
     vgg = narrow_vgg()

@@ -48,6 +48,7 @@ def generator_model(
     *,
     warps: WarpDistribution = SOME_WARP,
     estimate_jacobian: bool = True,
+    autocast: torch.dtype | None = None,
 ) -> GeneratorFullModel:
     return GeneratorFullModel(
         kp_detector=tiny_detector(estimate_jacobian=estimate_jacobian),
@@ -57,6 +58,7 @@ def generator_model(
         vgg=narrow_vgg(),
         warps=warps,
         weights=weights,
+        autocast=autocast,
     ).eval()
 
 
@@ -240,6 +242,30 @@ def test_gradients_reach_what_is_trained() -> None:
     torch.stack([term.mean() for term in losses.values()]).sum().backward()
     assert has_gradient(model.generator) and has_gradient(model.kp_detector)
     assert not has_gradient(model.discriminator) and not has_gradient(model.vgg)
+
+
+def test_in_half_precision_coordinates_losses_and_gradients_stay_in_full() -> None:
+    torch.manual_seed(1)
+    full = generator_model()
+    torch.manual_seed(1)
+    half = generator_model(autocast=torch.bfloat16)
+    source, driving = frames(), frames()
+    warp = SOME_WARP.sample(2, CPU)
+    computed: list[torch.dtype] = []
+    half.generator.final.register_forward_hook(lambda *call: computed.append(call[-1].dtype))
+    expected, found = full(source, driving, warp), half(source, driving, warp)
+    assert computed == [torch.bfloat16]
+    motion = found.generated.motion
+    assert motion is not None and motion.deformation.dtype == torch.float32
+    for keypoints in (found.kp_source, found.kp_driving):
+        assert keypoints.jacobian is not None
+        assert {part.dtype for part in keypoints if part is not None} == {torch.float32}
+    for name, loss in found.losses.items():
+        assert loss.dtype == torch.float32
+        assert_close(loss, expected.losses[name], rtol=0.1, atol=0.01)
+    torch.stack([term.mean() for term in found.losses.values()]).sum().backward()
+    gradients = [p.grad for p in half.generator.parameters() if p.grad is not None]
+    assert gradients and {gradient.dtype for gradient in gradients} == {torch.float32}
 
 
 @pytest.mark.parametrize("name", ["perceptual", "generator_gan", "feature_matching"])

@@ -240,10 +240,14 @@ def test_without_dense_motion_the_generator_is_an_auto_encoder() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("num_down_blocks", [0, 2])
 @pytest.mark.parametrize("scale_factor", [1, 0.5])
-def test_a_generator_that_moves_and_hides_nothing_is_that_auto_encoder(scale_factor: float) -> None:
+def test_a_generator_that_moves_and_hides_nothing_is_that_auto_encoder(
+    scale_factor: float, num_down_blocks: int
+) -> None:
     network = tiny_motion_network(scale_factor=scale_factor)
-    generator, plain = tiny_generator(network), tiny_generator(None)
+    generator = tiny_generator(network, num_down_blocks=num_down_blocks)
+    plain = tiny_generator(None, num_down_blocks=num_down_blocks)
     fill(network.occlusion, bias=torch.inf)
     plain.load_state_dict(generator.state_dict(), strict=False)
     image, keypoints = torch.rand(2, 3, 24, 32), random_keypoints()

@@ -61,12 +61,14 @@ def tiny_motion_network(
     return network.eval()
 
 
-def tiny_generator(motion_network: DenseMotionNetwork | None) -> OcclusionAwareGenerator:
+def tiny_generator(
+    motion_network: DenseMotionNetwork | None, *, num_down_blocks: int = 2
+) -> OcclusionAwareGenerator:
     generator = OcclusionAwareGenerator(
         num_channels=3,
         block_expansion=4,
         max_features=8,
-        num_down_blocks=2,
+        num_down_blocks=num_down_blocks,
         num_bottleneck_blocks=1,
         dense_motion_network=motion_network,
     )
@@ -87,12 +89,12 @@ def tiny_discriminator(*, use_kp: bool = False, sn: bool = False) -> Discriminat
     ).eval()
 
 
-def narrow_vgg() -> VGG19Features:
+def narrow_vgg(*, depth: int = 5) -> VGG19Features:
     """VGG19 layer for layer, a sixteenth as wide."""
     widths = [width if isinstance(width, str) else width // 16 for width in cfgs["E"]]
     layers = make_layers(widths)
     lively(layers)
-    return VGG19Features(layers)
+    return VGG19Features(layers, depth=depth)
 
 
 def random_keypoints(batch_size: int = 2) -> Keypoints:
