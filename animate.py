@@ -23,12 +23,13 @@ from engine.animation_output import AnimationOutput
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
 from engine.checkpoint import load_weights, read_torch_file
+from engine.clip import Clip, open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
 from engine.output import check_file, write_json
 from engine.video import read_image, resize_frame, to_frame, to_tensor
-from frames_dataset import AnimationPair, Clip, PairedDataset, open_clip, split_videos
+from frames_dataset import AnimationPair, PairedDataset, split_videos
 from modules.keypoints import Keypoints, MotionTransfer
 
 DEMO = Path(__file__).parent / "demo"

@@ -14,8 +14,6 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,9 +25,8 @@ from torch.utils.data import Dataset
 from engine.errors import UserError
 from engine.image import IMAGE_SUFFIXES
 from engine.video import (
-    VIDEO_SUFFIXES,
     UnreadableVideo,
-    VideoReader,
+    bare_name,
     is_video,
     open_video,
     resize_frame,
@@ -137,14 +134,8 @@ def _by_id(videos: Sequence[Path]) -> list[list[Path]]:
     """The videos of each id: the name up to '#', or the whole name."""
     groups: dict[str, list[Path]] = {}
     for video in videos:
-        groups.setdefault(_bare(video.name).split("#")[0], []).append(video)
+        groups.setdefault(bare_name(video.name).split("#")[0], []).append(video)
     return list(groups.values())
-
-
-def _bare(name: str) -> str:
-    """A video's name without the ending of a file, which a folder of frames may have as well."""
-    suffix = Path(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES else name
 
 
 # ----- training
@@ -294,57 +285,6 @@ class _FrameCache:
 # ----- testing
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A test or driving video, frame by frame, float32 (3, H, W) in [0, 1] at the size asked for.
-
-    Each iteration starts at the first frame, and holds one frame at a time.
-    """
-
-    reader: VideoReader
-    size: tuple[int, int]
-
-    @property
-    def name(self) -> str:
-        """What to call results: the name on disk, without the ending of a video file."""
-        return _bare(self.reader.path.name)
-
-    @property
-    def fps(self) -> Fraction:
-        return self.reader.fps
-
-    @property
-    def num_frames(self) -> int:
-        return self.reader.num_frames
-
-    def frame(self, index: int) -> Tensor:
-        """Frame `index` alone, counted from 0. Raises UserError if the video has fewer frames."""
-        if not 0 <= index < self.num_frames:
-            raise UserError(
-                f"{self.reader.path}: frame {index} is not among its {self.num_frames} frames, "
-                f"choose one from 0 to {self.num_frames - 1}"
-            )
-        return to_tensor(resize_frame(self.reader.frames([index])[0], self.size))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (to_tensor(resize_frame(frame, self.size)) for frame in self.reader)
-
-    def __enter__(self) -> Clip:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.reader.close()
-
-
-def open_clip(path: Path, *, frame_shape: tuple[int, int, int]) -> Clip:
-    """Open a video of any kind, its frames resized to frame_shape (H, W, C).
-
-    W is also how wide a frame is in an image of frames side by side. Raises UnreadableVideo, a
-    UserError, if the video is damaged or none, here or while its frames are read.
-    """
-    return Clip(open_video(path, frame_width=frame_shape[1]), frame_shape[:2])
-
-
 class PairedDataset(Dataset[AnimationPair]):
     """Which source each driving video of an evaluation is to move.
 
@@ -389,12 +329,12 @@ def _random_pairs(videos: Sequence[Path], num_pairs: int, seed: int) -> list[Ani
 
 
 def _listed_pairs(videos: Sequence[Path], pairs_list: Path) -> list[AnimationPair]:
-    by_name = {_bare(video.name): video for video in videos}
+    by_name = {bare_name(video.name): video for video in videos}
     by_name |= {video.name: video for video in videos}
     pairs = []
     for line, row in _read_rows(pairs_list):
         source, driving = (
-            by_name.get(row[column]) or by_name.get(_bare(row[column]))
+            by_name.get(row[column]) or by_name.get(bare_name(row[column]))
             for column in ("source", "driving")
         )
         if source is not None and driving is not None:

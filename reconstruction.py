@@ -22,6 +22,7 @@ from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_inference_networks, choose_config
 from engine.checkpoint import load_weights, read_torch_file
+from engine.clip import Clip, open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
@@ -29,7 +30,7 @@ from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
 from engine.output import FrameFolder, check_file, check_folder, write_json
 from engine.video import to_frame
 from engine.video_writer import VideoWriter
-from frames_dataset import Clip, open_clip, split_videos
+from frames_dataset import split_videos
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):

@@ -32,6 +32,7 @@ from engine.animator import Animator
 from engine.build import choose_config
 from engine.build_training import RANDOM_VGG_SEED, build_trainer
 from engine.checkpoint import best_path, random_state, read_torch_file, restore_random_state
+from engine.clip import open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
@@ -42,7 +43,7 @@ from engine.output import make_new_folder
 from engine.sampling import EpochSampler
 from engine.training import Trainer
 from engine.video import UnreadableVideo
-from frames_dataset import DatasetRepeater, FramePair, TrainingPairs, open_clip, split_videos
+from frames_dataset import DatasetRepeater, FramePair, TrainingPairs, split_videos
 from logger import Logger, Visualizer
 
 STEPS_BETWEEN_SCALARS = 10

@@ -19,6 +19,7 @@ __all__ = [
     "UnreadableVideo",
     "VideoReader",
     "VideoWriter",
+    "bare_name",
     "is_video",
     "open_video",
     "read_image",
@@ -43,6 +44,12 @@ def is_video(path: Path) -> bool:
     if path.is_dir():
         return next(image_files(path), None) is not None
     return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
+
+
+def bare_name(name: str) -> str:
+    """A video's name without the ending of a file, which a folder of frames may have as well."""
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES else name
 
 
 def open_video(path: Path, *, frame_width: int | None = None) -> VideoReader:

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import frames_dataset
+from engine.clip import open_clip
 from engine.errors import UserError
 from engine.video import UnreadableVideo, VideoWriter
 from frames_dataset import (
@@ -29,7 +30,6 @@ from frames_dataset import (
     PairedDataset,
     TrainingPairs,
     list_videos,
-    open_clip,
     split_videos,
 )
 

@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.clip import Clip, open_clip
 from engine.errors import UserError
-from frames_dataset import Clip, list_videos, open_clip
+from frames_dataset import list_videos
 from tools.puppets.dataset import MANIFEST, Plan
 from tools.puppets.truth import Truth, load_truth
 
