@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import Finished, run_here, run_process, tiny_tree
+from commands import Finished, run_here, run_process
+from puppet_sets import PLAN, SIZE, make_set, tiny_config, write_tiny_checkpoint
 from torch import Tensor, nn
 
-from config.schema import Config, parse_config
+from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_inference_networks
-from engine.checkpoint import write_checkpoint
 from engine.errors import UserError
 from engine.evaluation import L1Score
 from engine.video import open_video
 from modules.keypoints import Keypoints
 from tools import score_puppets
-from tools.puppets.dataset import Plan, build
-from tools.puppets.reading import PuppetSet, open_set
+from tools.puppets.reading import PuppetSet
 from tools.puppets.scoring import (
     KeypointScore,
     Observed,
@@ -36,8 +35,6 @@ from tools.puppets.skeleton import JOINT_NAMES
 from tools.puppets.truth import load_truth
 
 J = len(JOINT_NAMES)
-SIZE = 64
-PLAN = Plan(size=SIZE, train=3, test=2, transfer=1, frames=4, seed=3, format="png")
 
 
 def observed(keypoints: np.ndarray, joints: np.ndarray, *, height: float = 1.0) -> Observed:
@@ -173,28 +170,17 @@ def test_goals_are_met_up_to_their_bounds(
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    tree = tiny_tree(Path("nowhere"))
-    tree["dataset_params"]["frame_shape"] = [SIZE, SIZE, 3]
-    return parse_config(tree, "tiny")
+    return tiny_config()
 
 
 @pytest.fixture(scope="module")
 def puppets(tmp_path_factory: pytest.TempPathFactory) -> PuppetSet:
-    folder = tmp_path_factory.mktemp("made") / "puppets"
-    build(PLAN, folder, workers=1)
-    return open_set(folder, frame_shape=(SIZE, SIZE, 3))
+    return make_set(tmp_path_factory.mktemp("made") / "puppets")
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Path:
-    tree = tiny_tree(Path("nowhere"))
-    tree["dataset_params"]["frame_shape"] = [SIZE, SIZE, 3]
-    torch.manual_seed(0)
-    networks = build_inference_networks(config.model_params)._asdict()
-    path = tmp_path_factory.mktemp("run") / "tiny.pth.tar"
-    states = {name: network.state_dict() for name, network in networks.items()}
-    write_checkpoint(path, {**states, "config": tree})
-    return path
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("run") / "tiny.pth.tar")
 
 
 @pytest.fixture

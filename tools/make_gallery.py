@@ -1,0 +1,125 @@
+"""Show what a checkpoint does with puppets, as one moving picture.
+
+    python tools/make_gallery.py --checkpoint demo/checkpoint.pth.tar --data data/showcase
+
+For each triple of a set that tools/make_puppets.py --transfer has made, a column: the driving
+video above, the source picture in the middle, and below it the source as the driving video moves
+it (relative motion, animate.py's default).
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# A script's path begins with its own folder; the packages lie one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from config.schema import Config
+from engine.animator import Animator
+from engine.build import build_inference_networks, build_motion_transfer, choose_config
+from engine.checkpoint import load_weights, read_torch_file
+from engine.command_line import OneLineErrors, run
+from engine.device import choose_device
+from engine.errors import UserError
+from engine.output import check_file, write_whole
+from engine.video import read_image, to_frame, to_tensor
+from tools.puppets.motion import FPS
+from tools.puppets.reading import PuppetSet, open_set
+
+FORMATS = {".webp": "WEBP", ".gif": "GIF"}
+GAP = 2
+"""White pixels between the pictures, before they are enlarged."""
+
+
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="trained networks")
+    parser.add_argument("--data", type=Path, required=True, help="a set with transfer triples")
+    parser.add_argument("--columns", type=int, default=6, help="how many triples at most")
+    parser.add_argument("--every", type=int, default=2, help="show every nth frame")
+    parser.add_argument("--enlarge", type=int, default=2, help="times the size of the frames")
+    parser.add_argument("--out", type=Path, default=Path("gallery.webp"), help=".webp or .gif")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    for name in ("columns", "every", "enlarge"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name} {getattr(args, name)}: must be at least 1")
+    if args.out.suffix.lower() not in FORMATS:
+        raise UserError(f"--out {args.out}: cannot write such a file; use {', '.join(FORMATS)}")
+    check_file(args.out)
+    state = read_torch_file(args.checkpoint)
+    config = choose_config(None, [], checkpoint=args.checkpoint, state=state)
+    puppets = open_set(args.data, frame_shape=config.dataset_params.frame_shape)
+    if not puppets.triples:
+        raise UserError(f"{args.data}: has no triples; make a set that has, with --transfer 6")
+    networks = build_inference_networks(config.model_params)
+    load_weights(args.checkpoint, state, networks._asdict())
+    animator = Animator(**networks._asdict(), device=choose_device(args.device))
+
+    shown = [column(animator, puppets, config, it) for it in puppets.triples[: args.columns]]
+    pages = [
+        enlarged(side_by_side(pictures, axis=1), args.enlarge)
+        for pictures in islice(zip(*shown, strict=True), 0, None, args.every)
+    ]
+    milliseconds = 1000 * args.every // FPS
+    write_whole(args.out, lambda path: write_pages(path, args.out, pages, milliseconds))
+    print(f"{args.out}: {len(pages)} pictures of {len(shown)} columns")
+
+
+def column(
+    animator: Animator, puppets: PuppetSet, config: Config, triple: Path
+) -> Iterator[np.ndarray]:
+    """Driving frame, source and result on top of each other, uint8 (3 H + gaps, W, 3), in order."""
+    picture = read_image(triple / "source.png")
+    with (
+        puppets.open_part(triple, "driving") as clip,
+        puppets.open_part(triple, "driving") as again,
+    ):
+        source = animator.encode(to_tensor(picture))
+        moved = animator.animate(source, again, build_motion_transfer(config))
+        for driving, result in zip(clip, moved, strict=True):
+            yield side_by_side((to_frame(driving), picture, to_frame(result)), axis=0)
+
+
+def side_by_side(pictures: tuple[np.ndarray, ...], *, axis: int) -> np.ndarray:
+    """Pictures of one size, joined along an axis with white gaps between them."""
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, 255, np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(parts, axis=axis)
+
+
+def enlarged(page: np.ndarray, times: int) -> Image.Image:
+    image = Image.fromarray(page)
+    return image.resize((image.width * times, image.height * times), Image.Resampling.BICUBIC)
+
+
+def write_pages(path: Path, named: Path, pages: list[Image.Image], milliseconds: int) -> None:
+    pages[0].save(
+        path,
+        FORMATS[named.suffix.lower()],
+        save_all=True,
+        append_images=pages[1:],
+        duration=milliseconds,
+        loop=0,
+        quality=80,
+        method=6,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
