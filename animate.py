@@ -52,7 +52,10 @@ def parse_arguments() -> argparse.Namespace:
         "side by side",
     )
     parser.add_argument(
-        "--result_video", type=Path, default=Path("result.mp4"), help=".mp4, .mov, .mkv or .gif"
+        "--result_video",
+        type=Path,
+        default=Path("result.mp4"),
+        help=".mp4, .mov, .mkv, .webm or .gif",
     )
     parser.add_argument("--pairs", action="store_true", help="animate pairs of test videos")
     parser.add_argument("--log_dir", type=Path, help="--pairs: default: the checkpoint's folder")
@@ -68,6 +71,9 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="the driving frame whose pose is most like the source's; default: the first, 0",
     )
+    audio = parser.add_mutually_exclusive_group()
+    audio.add_argument("--audio", action="store_true", help="keep the driving sound (the default)")
+    audio.add_argument("--no_audio", action="store_true", help="write a silent result")
     parser.add_argument("--batch_size", type=int, default=DEFAULT_BATCH_SIZE, help="frames at once")
     parser.add_argument(
         "--precision", choices=("auto", "fp32"), default="auto", help="auto: the device's fastest"
@@ -142,6 +148,8 @@ def animate_one(animator: Animator, config: Config, args: argparse.Namespace) ->
         output = AnimationOutput(
             args.result_video,
             fps=clip.fps,
+            times=clip.times,
+            sound=None if args.no_audio else clip.sound,
             frames=args.save_frames,
             source=to_frame(picture) if args.side_by_side else None,
             num_frames=clip.num_frames,
@@ -212,6 +220,8 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
             output = AnimationOutput(
                 folder / f"{name}{params.format}",
                 fps=driving.fps,
+                times=driving.times,
+                sound=None if args.no_audio else driving.sound,
                 frames=folder / "png" / name,
                 source=to_frame(picture),
                 num_frames=driving.num_frames,

@@ -1,5 +1,6 @@
 """Where an animation goes: a video, a folder of lossless frames, a picture to look at."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from engine.output import FrameFolder, write_whole
+from engine.video_reader import Sound
 from engine.video_writer import VideoWriter
 
 _PICTURE_COLUMNS = 6
@@ -19,7 +21,7 @@ class AnimationOutput:
 
     Args:
         video: the file to write.
-        fps: its exact rate.
+        fps, times, sound: as VideoWriter's.
         frames: a folder for the frames without loss; None for none.
         source: the picture that is moved, uint8 (H, W, 3), to show source and driving frame to the
             left of each result, and to write a picture of some of them beside the video; None to
@@ -32,6 +34,8 @@ class AnimationOutput:
         video: Path,
         *,
         fps: Fraction,
+        times: Sequence[Fraction] | None = None,
+        sound: Sound | None = None,
         frames: Path | None,
         source: np.ndarray | None,
         num_frames: int,
@@ -43,7 +47,7 @@ class AnimationOutput:
         self._shown = set(np.linspace(0, num_frames - 1, _PICTURE_COLUMNS).round().astype(int))
         with ExitStack() as stack:  # closes the first should the second fail
             self._frames = None if frames is None else stack.enter_context(FrameFolder(frames))
-            self._video = stack.enter_context(VideoWriter(video, fps=fps))
+            self._video = stack.enter_context(VideoWriter(video, fps=fps, times=times, sound=sound))
             self._stack = stack.pop_all()
 
     def write(self, driving: np.ndarray, result: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.errors import UserError
 from engine.framing import Box, choose_box
 from engine.image import resize_frame, to_tensor
-from engine.video import VideoReader, bare_name, open_video
+from engine.video import Sound, VideoReader, bare_name, open_video
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ class Clip:
     @property
     def fps(self) -> Fraction:
         return self.reader.fps
+
+    @property
+    def times(self) -> tuple[Fraction, ...] | None:
+        """As VideoReader.times: when each frame begins and the last ends; None: at its rate."""
+        return self.reader.times
+
+    @property
+    def sound(self) -> Sound | None:
+        """What is heard; None if nothing is."""
+        return self.reader.sound
 
     @property
     def num_frames(self) -> int:

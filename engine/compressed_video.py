@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import cast
 
@@ -15,9 +15,17 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from engine.frame_index import decoding, frame_rate, open_container, read_index, video_stream
+from engine.frame_index import (
+    decoding,
+    frame_rate,
+    frame_times,
+    open_container,
+    read_index,
+    seconds,
+    video_stream,
+)
 from engine.image import resize_frame, to_rgb
-from engine.video_reader import VideoReader
+from engine.video_reader import Sound, VideoReader
 
 # YCbCr matrices that FFmpeg's frames and its scaler number alike: BT.709, SMPTE 240M, BT.2020.
 # Frames with any other tag, or with none, are read as BT.601, as ffmpeg does.
@@ -46,6 +54,9 @@ class CompressedReader(VideoReader):
             self._index, self._first = read_index(self._container, self._stream, path)
         self.num_frames = len(self._index.times)
         self.fps = frame_rate(self._stream, self._index)
+        self.times = frame_times(self._stream, self._index, self.fps)
+        if self._container.streams.audio:
+            self.sound = Sound(path, seconds(self._first.pts, self._first.time_base))
         self._matrix = display_matrix(self._first)
         self.height, self.width = self._convert(self._first).shape[:2]
 
@@ -147,8 +158,11 @@ class GifReader(CompressedReader):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         with decoding(path), open_container(path) as container:
-            delays = [packet.duration or 0 for packet in container.demux(video=0)]
+            delays = [packet.duration or 0 for packet in container.demux(video=0) if packet.size]
         self.fps = Fraction(100 * self.num_frames, sum(delays))  # They are hundredths of seconds.
+        # Unlike other files, a GIF is right about how long its last frame lasts.
+        constant = len(set(delays)) == 1
+        self.times = None if constant else tuple(Fraction(t, 100) for t in accumulate([0, *delays]))
 
     @cached_property
     def _frames(self) -> list[np.ndarray]:

@@ -20,13 +20,15 @@ from engine.video_reader import DEFAULT_FPS, UnreadableVideo
 
 
 class FrameIndex(NamedTuple):
-    """When each frame is shown, ascending, in the stream's time base.
+    """When each frame is shown, ascending, in the stream's time base, and when the last one ends.
 
     A stream without usable times has `timed=False`: its times are 0, 1, 2, ... in the order in
-    which frames leave the decoder, and it can only be read from its start.
+    which frames leave the decoder, and it can only be read from its start. The end is None where
+    the file does not tell it.
     """
 
     times: list[int]
+    end: int | None
     keyframe_times: list[int]
     timed: bool
 
@@ -68,6 +70,7 @@ def read_index(
     """
     first: VideoFrame | None = None
     times: list[int | None] = []
+    ends: list[int] = []
     keyframe_times: list[int] = []
     cut_short = False
     for packet in container.demux(stream):
@@ -80,6 +83,8 @@ def read_index(
             keyframe_times.append(packet.pts)
         if not packet.is_discard:  # Hidden by an edit list, though others may need it.
             times.append(packet.pts)
+            if packet.pts is not None and packet.duration:
+                ends.append(packet.pts + packet.duration)
     if cut_short:
         raise UnreadableVideo(f"{path}: the file is cut short; copy or download it again")
     if first is None:
@@ -88,9 +93,12 @@ def read_index(
     # AVI stores no times; those that FFmpeg makes up for it ignore that frames are reordered.
     invented = container.format.name == "avi" and stream.codec_context.has_b_frames
     if invented or len(known) < len(times) or first.pts not in known:
-        return FrameIndex(list(range(count_frames(path))), [], timed=False), first
+        return FrameIndex(list(range(count_frames(path))), None, [], timed=False), first
     shown = known[bisect_left(known, first.pts) :]
-    return FrameIndex(shown, sorted(keyframe_times), timed=True), first
+    end = max(ends, default=0)
+    return FrameIndex(
+        shown, end if end > shown[-1] else None, sorted(keyframe_times), timed=True
+    ), first
 
 
 def count_frames(path: Path) -> int:
@@ -110,3 +118,23 @@ def frame_rate(stream: VideoStream, index: FrameIndex) -> Fraction:
         if abs(seconds * rate - intervals) <= Fraction(1, 2):
             return rate
     return (intervals / seconds).limit_denominator(10_000)
+
+
+def frame_times(
+    stream: VideoStream, index: FrameIndex, fps: Fraction
+) -> tuple[Fraction, ...] | None:
+    """Tell when each frame begins and the last ends, in seconds; None if that is fps's doing."""
+    if not index.timed or stream.time_base is None:
+        return None
+    start, tick = index.times[0], stream.time_base
+    seconds = [(time - start) * tick for time in index.times]
+    # Containers round to their ticks, the first frame's time as well.
+    if all(abs(time - number / fps) <= tick for number, time in enumerate(seconds)):
+        return None
+    end = seconds[-1] + 1 / fps if index.end is None else (index.end - start) * tick
+    return (*seconds, end)
+
+
+def seconds(time: int | None, unit: Fraction | None) -> Fraction:
+    """Turn a time of a stream, a frame or a packet into seconds; 0 if there is none."""
+    return Fraction(0) if time is None or unit is None else time * unit

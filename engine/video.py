@@ -8,6 +8,7 @@ from engine.compressed_video import CompressedReader, GifReader
 from engine.image import IMAGE_SUFFIXES, read_image, resize_frame, to_frame, to_tensor
 from engine.video_reader import (
     FolderReader,
+    Sound,
     StackReader,
     UnreadableVideo,
     VideoReader,
@@ -16,6 +17,7 @@ from engine.video_reader import (
 from engine.video_writer import VideoWriter
 
 __all__ = [
+    "Sound",
     "UnreadableVideo",
     "VideoReader",
     "VideoWriter",

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,18 +21,30 @@ class UnreadableVideo(UserError):  # noqa: N818 - the name that callers catch sa
     """There is no video to be read in a file or folder; the message names it and says why."""
 
 
+class Sound(NamedTuple):
+    """The sound of a video: its file, and the second of that file's clock that shows frame 0."""
+
+    path: Path
+    start: Fraction
+
+
 class VideoReader(ABC):
     """One video, read in order or at random. Frames are uint8 RGB (height, width, 3).
 
     Attributes:
         path: the file or folder.
         fps: frames per second, the exact average rate.
+        times: num_frames + 1 moments in seconds, from 0: when each frame begins, and when the last
+            ends. None if the rate is constant: frame i begins at i / fps.
+        sound: where to find what is heard; None if nothing is.
         height, width: of one frame in pixels, after rotation.
         num_frames: how many frames iteration gives, exactly.
     """
 
     path: Path
     fps: Fraction
+    times: tuple[Fraction, ...] | None = None
+    sound: Sound | None = None
     height: int
     width: int
     num_frames: int

@@ -1,81 +1,74 @@
-"""Writing H.264 videos and GIFs, frame by frame, through ffmpeg."""
+"""Writing a video, frame by frame: whole, or not at all."""
 
 from __future__ import annotations
 
 import secrets
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
+import av
 import numpy as np
 
 from engine.errors import UserError
-
-# What is converted and what is tagged must agree, or players show other colours.
-TO_BT709 = "scale=out_color_matrix=bt709:out_range=tv"
-H264 = [
-    *("-vf", TO_BT709, "-colorspace", "bt709", "-color_primaries", "bt709"),
-    *("-color_trc", "bt709", "-color_range", "tv"),
-    *("-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p"),
-]
-# One palette for all frames, or still areas flicker; made from the first ones, since ffmpeg holds
-# them in memory until it is known. Players slow down GIFs of more than 50 frames per second.
-GIF = [
-    "-filter_complex",
-    "fps='min(source_fps,50)',split[a][b];[a]trim=end_frame=50,palettegen[p];"
-    "[b][p]paletteuse=dither=bayer:bayer_scale=4",
-]
-ENCODINGS = {
-    ".mp4": [*H264, "-movflags", "+faststart"],
-    ".mov": [*H264, "-movflags", "+faststart"],
-    ".mkv": H264,
-    ".gif": GIF,
-}
+from engine.image import one_line
+from engine.video_encoding import ENCODINGS, FrameEncoder
+from engine.video_reader import Sound
 
 
 class VideoWriter:
-    """Write uint8 RGB frames (H, W, 3) to .mp4, .mov, .mkv (H.264) or .gif, as the suffix says.
+    """Write uint8 RGB frames (H, W, 3) to .mp4, .mov, .mkv (H.264), .webm (VP9) or .gif.
 
     A context manager. The file appears, whole, when the block ends. If an exception, Ctrl-C or
-    SIGTERM ends it, nothing is left behind and a file of that name stays what it was. H.264 needs
-    even sizes: odd ones gain a copy of the last column or row. Fork no processes within the block;
-    they would hold the pipe open, whose end tells ffmpeg that the video is complete.
+    SIGTERM ends it, nothing is left behind and a file of that name stays what it was. H.264 and VP9
+    need even sizes: odd ones gain a copy of the last column or row.
 
     Args:
         path: the file to write; its folder is made.
         fps: frames per second, exact, such as Fraction(30000, 1001).
+        times: VideoReader.times: when each frame begins and the last ends, in seconds; None: frame
+            i begins at i / fps. Matroska and WebM round times to milliseconds, GIF to hundredths.
+        sound: whose sound is to be heard, as long as there are frames; None for silence. It is
+            copied where the container takes its codec, else re-encoded (AAC, or Opus in WebM). GIF
+            has none. Sound that cannot be used is a warning.
         size: (H, W) of the frames; None takes that of the first.
 
     Raises UserError: at once, for an unknown suffix, a place that cannot be written to, or a
-    missing ffmpeg; later, for a failure of ffmpeg, and for a block that ends without a frame.
+    missing encoder; later, for what cannot be written, and for a block that ends without a frame.
     """
 
-    def __init__(self, path: Path, *, fps: Fraction, size: tuple[int, int] | None = None) -> None:
-        self._suffix = path.suffix.lower()
-        if self._suffix not in ENCODINGS:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fps: Fraction,
+        times: Sequence[Fraction] | None = None,
+        sound: Sound | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        suffix = path.suffix.lower()
+        if suffix not in ENCODINGS:
             raise UserError(f"{path}: cannot write such a file; use {', '.join(ENCODINGS)}")
         self.path = path
         self.fps = fps
         self.size = size
-        self._partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{self._suffix}")
+        self._times = times
+        self._sound = sound
+        self._encoding = ENCODINGS[suffix]
+        self._partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{suffix}")
         check_writable(path, self._partial)
-        self._program = ffmpeg_program()
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the block.
-        self._ffmpeg: subprocess.Popen[bytes] | None = None
+        check_encoder(self._encoding.encoder)
+        self._encoder: FrameEncoder | None = None
         self._cleanup = ExitStack()
 
     def __enter__(self) -> VideoWriter:
         self._cleanup.enter_context(terminating_as_exit())
         self._cleanup.callback(self._partial.unlink, missing_ok=True)
-        self._cleanup.enter_context(self._messages)
-        self._cleanup.callback(self._stop)
+        self._cleanup.callback(self._close)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -90,52 +83,37 @@ class VideoWriter:
             raise ValueError(
                 f"expected a uint8 frame of {(height, width, 3)}, got {frame.dtype} {frame.shape}"
             )
-        if self._suffix != ".gif":
-            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        self._ffmpeg = self._ffmpeg or self._start(frame)
-        assert self._ffmpeg.stdin is not None
-        try:
-            self._ffmpeg.stdin.write(np.ascontiguousarray(frame).data)
-        except OSError:  # It left, and says why.
-            raise self._failure() from None
-
-    def _start(self, frame: np.ndarray) -> subprocess.Popen[bytes]:
-        height, width = frame.shape[:2]
-        rate = f"{self.fps.numerator}/{self.fps.denominator}"
-        command = [self._program, "-y", "-loglevel", "error"]
-        command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", rate]
-        command += ["-i", "pipe:0", *ENCODINGS[self._suffix], f"file:{self._partial}"]
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stderr=self._messages,  # A file: a pipe that nobody empties would stop ffmpeg.
-            start_new_session=True,  # Ctrl-C is for us to handle.
-        )
+        with self._encoding_errors():
+            if self._encoder is None:
+                self._encoder = FrameEncoder(
+                    self._partial,
+                    self._encoding,
+                    size=self.size,
+                    fps=self.fps,
+                    times=self._times,
+                    sound=self._sound,
+                )
+            self._encoder.add(frame)
 
     def _finish(self) -> None:
-        if self._ffmpeg is None:
+        if self._encoder is None:
             raise UserError(f"{self.path}: not written, for there were no frames")
-        self._ffmpeg.communicate()
-        if self._ffmpeg.returncode:
-            raise self._failure()
+        with self._encoding_errors():
+            self._encoder.finish()
         self._partial.replace(self.path)
 
-    def _stop(self) -> None:
-        if self._ffmpeg is None:
-            return
-        if self._ffmpeg.poll() is None:
-            self._ffmpeg.kill()
-            self._ffmpeg.wait()
-        if self._ffmpeg.stdin is not None:
-            with suppress(OSError):  # What is still in the pipe's buffer has nowhere to go.
-                self._ffmpeg.stdin.close()
+    def _close(self) -> None:
+        if self._encoder is not None:
+            with suppress(av.error.FFmpegError):  # Either it is complete, or to be thrown away.
+                self._encoder.close()
 
-    def _failure(self) -> UserError:
-        self._stop()
-        self._messages.seek(0)
-        lines = self._messages.read().decode(errors="replace").split("\n")
-        last = next((line for line in reversed(lines) if line.strip()), "it gave no reason")
-        return UserError(f"{self.path}: ffmpeg could not write it: {last}")
+    @contextmanager
+    def _encoding_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError as error:
+            reason = error.strerror or one_line(error)
+            raise UserError(f"{self.path}: cannot be written ({reason})") from error
 
 
 def check_writable(path: Path, partial: Path) -> None:
@@ -150,12 +128,10 @@ def check_writable(path: Path, partial: Path) -> None:
         raise UserError(f"{path}: cannot be written there: {error.strerror}") from error
 
 
-def ffmpeg_program() -> str:
-    """Find ffmpeg: the one that imageio-ffmpeg brings along, or else the system's."""
-    try:
-        return imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        raise UserError("no ffmpeg was found; install it, or set IMAGEIO_FFMPEG_EXE") from error
+def check_encoder(name: str) -> None:
+    """See that PyAV has an encoder; those that are built by hand may lack some."""
+    if name not in av.codecs_available:
+        raise UserError(f"PyAV lacks the encoder {name}; install av as requirements.txt says")
 
 
 @contextmanager
