@@ -28,6 +28,7 @@ from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
 from engine.output import check_file, write_json
+from engine.precision import PRECISIONS, choose_precision
 from engine.video import read_image, resize_frame, to_frame, to_tensor
 from frames_dataset import AnimationPair, PairedDataset, split_videos
 from modules.keypoints import Keypoints, MotionTransfer
@@ -76,7 +77,10 @@ def parse_arguments() -> argparse.Namespace:
     audio.add_argument("--no_audio", action="store_true", help="write a silent result")
     parser.add_argument("--batch_size", type=int, default=DEFAULT_BATCH_SIZE, help="frames at once")
     parser.add_argument(
-        "--precision", choices=("auto", "fp32"), default="auto", help="auto: the device's fastest"
+        "--precision", choices=PRECISIONS, default="auto", help="auto: the device's fastest"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="faster, after a minute of compiling"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--save_frames", type=Path, metavar="DIR", help="lossless frames, too")
@@ -97,14 +101,21 @@ def main() -> None:
     if args.batch_size < 1:
         raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
     set_default_files(args)
+    device = choose_device(args.device)
+    precision = choose_precision(args.precision, device)
     set_precision(args.precision)
 
     state = read_torch_file(args.checkpoint)
     config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
     networks = build_inference_networks(config.model_params)
     load_weights(args.checkpoint, state, networks._asdict())
-    device = choose_device(args.device)
-    animator = Animator(**networks._asdict(), device=device, batch_size=args.batch_size)
+    animator = Animator(
+        **networks._asdict(),
+        device=device,
+        batch_size=args.batch_size,
+        precision=precision,
+        compile=args.compile,
+    )
 
     if args.pairs:
         animate_pairs(animator, config, args)

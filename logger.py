@@ -84,7 +84,8 @@ class Visualizer:
         """
         rows = slice(max_rows)
         size = (source.shape[2], source.shape[3])
-        prediction, deformed, motion = step.generated
+        prediction, _, motion = step.generated
+        deformed = step.generated.deformed
         columns = [self._with_keypoints("source", source[rows], step.kp_source)]
         if step.warped is not None:
             warped, kp_warped = step.warped

@@ -28,6 +28,7 @@ from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
 from engine.output import FrameFolder, check_file, check_folder, write_json
+from engine.precision import PRECISIONS, choose_precision
 from engine.video import to_frame
 from engine.video_writer import VideoWriter
 from frames_dataset import split_videos
@@ -45,6 +46,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the scores there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="auto: the device's fastest"
+    )
+    parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
     )
     return parser.parse_args()
@@ -55,9 +59,10 @@ def main() -> None:
     state = read_torch_file(args.checkpoint)
     config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
     device = choose_device(args.device)
+    precision = choose_precision(args.precision, device)
     networks = build_inference_networks(config.model_params)
     load_weights(args.checkpoint, state, networks._asdict())
-    animator = Animator(**networks._asdict(), device=device)
+    animator = Animator(**networks._asdict(), device=device, precision=precision)
 
     params = config.dataset_params
     videos = split_videos(Path(params.root_dir), "test", id_sampling=params.id_sampling)

@@ -1,26 +1,37 @@
 """Encode a source once, then step through driving frames: the one inference loop."""
 
+import logging
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 
 import torch
 from torch import Tensor
 
+from engine.compilation import can_compile, compiled
 from engine.device import place
+from modules.folding import fold
 from modules.generator import OcclusionAwareGenerator, Source
 from modules.keypoint_detector import KPDetector
 from modules.keypoints import Keypoints, MotionTransfer, transfer_motion
 
 DEFAULT_BATCH_SIZE = 4
 
+_log = logging.getLogger(__name__)
+
 
 class Animator:
     """Moves still pictures. It keeps nothing of a clip, so it can serve several at a time.
 
+    It runs folded copies of the networks (modules/folding.py); those it is given stay as they are.
+
     Args:
-        kp_detector, generator: put on `device` and into eval mode.
+        kp_detector, generator: trained.
         device: where they run.
         batch_size: driving frames generated at a time.
+        precision: of weights and feature maps. What a half precision cannot hold is computed again
+            in float32, with a warning.
+        compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
     """
 
     def __init__(
@@ -30,22 +41,36 @@ class Animator:
         generator: OcclusionAwareGenerator,
         device: torch.device,
         batch_size: int = DEFAULT_BATCH_SIZE,
+        precision: torch.dtype = torch.float32,
+        compile: bool = False,
     ) -> None:
-        self.kp_detector = place(kp_detector.eval(), device)
-        self.generator = place(generator.eval(), device)
         self.device = device
         self.batch_size = batch_size
+        self.precision = precision
+        self.kp_detector = place(fold(kp_detector, dtype=precision), device)
+        self.generator = place(fold(generator, dtype=precision), device)
+        self._trained = kp_detector, generator
+        self._detect, self._decode = self.kp_detector.forward, self.generator.decode
+        self.compiled = compile and can_compile(device)
+        if self.compiled:
+            self._detect, self._decode = compiled(self._detect), compiled(self._decode)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Source:
         """Prepare a source picture (C, H, W) in [0, 1] for any number of driving frames."""
         batch = place(image.unsqueeze(0), self.device)  # (1, C, H, W)
-        return Source(batch, self.generator.encode(batch), self.kp_detector(batch))
+        source = Source(batch, self.generator.encode(batch), self.kp_detector(batch))
+        if self._is_finite(source.features, *source.keypoints).all():
+            return source
+        return self._exact.encode(image)
 
     @torch.inference_mode()
     def detect(self, image: Tensor) -> Keypoints:
         """The keypoints of one picture (C, H, W) in [0, 1]."""
-        return self.kp_detector(place(image.unsqueeze(0), self.device))
+        keypoints = self.kp_detector(place(image.unsqueeze(0), self.device))
+        if self._is_finite(*keypoints).all():
+            return keypoints
+        return self._exact.detect(image)
 
     @torch.inference_mode()
     def animate(
@@ -69,11 +94,50 @@ class Animator:
             One prediction (C, H, W) in [0, 1] on the CPU for each frame.
         """
         for batch in _batches(frames, self.batch_size):
-            kp_driving = self.kp_detector(place(batch, self.device))
-            reference = reference or kp_driving.at(0)
-            keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
-            generated = self.generator.decode(source.expand(len(batch)), keypoints)
-            yield from generated.prediction.cpu().contiguous()
+            if reference is None:
+                reference = self.detect(batch[0])
+            yield from self._predict(source, batch, reference, options)
+
+    def _predict(
+        self, source: Source, batch: Tensor, reference: Keypoints, options: MotionTransfer
+    ) -> Tensor:
+        """The predictions (B, C, H, W), on the CPU, for driving frames (B, C, H, W)."""
+        kp_driving = self._detect(place(self._padded(batch), self.device))
+        keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
+        generated = self._decode(source.expand(len(keypoints.value)), keypoints)
+        flow = None if generated.motion is None else generated.motion.deformation
+        finite = self._is_finite(*kp_driving, flow, generated.prediction)[: len(batch)]
+        predictions = generated.prediction[: len(batch)].cpu().contiguous()
+        for index in (~finite).nonzero().flatten().tolist():
+            frame = batch[index : index + 1]
+            predictions[index] = self._exact._predict(source, frame, reference, options)[0]
+        return predictions
+
+    def _is_finite(self, *values: Tensor | None) -> Tensor:
+        """Whether half precision could hold all values (B, ...) of each image: (B,).
+
+        In float32 there is nothing better to turn to, so it need not be asked.
+        """
+        present = [value for value in values if value is not None]
+        finite = torch.ones(len(present[0]), dtype=torch.bool, device=self.device)
+        if self.precision != torch.float32:
+            for value in present:
+                finite &= value.flatten(1).isfinite().all(dim=1)
+        return finite
+
+    def _padded(self, batch: Tensor) -> Tensor:
+        """The last batch filled up: compiled code is for one size."""
+        missing = self.batch_size - len(batch)
+        if not self.compiled or missing == 0:
+            return batch
+        return torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)])
+
+    @cached_property
+    def _exact(self) -> "Animator":
+        """The same in float32, for what half precision cannot hold."""
+        _log.warning("values too large for %s: computing those frames in float32", self.precision)
+        kp_detector, generator = self._trained
+        return Animator(kp_detector=kp_detector, generator=generator, device=self.device)
 
     def reconstruct(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """Rebuild a video (frames (C, H, W) in [0, 1]) from its first frame: each frame rebuilt."""

@@ -38,13 +38,21 @@ class Generated(NamedTuple):
 
     Attributes:
         prediction: (B, C, H, W) in [0, 1].
-        deformed: (B, C, H, W), the source image itself warped; None without dense motion.
+        image: (B, C, H, W) in [0, 1], the source.
         motion: the dense motion; None without.
     """
 
     prediction: Tensor
-    deformed: Tensor | None
+    image: Tensor
     motion: DenseMotion | None
+
+    @property
+    def deformed(self) -> Tensor | None:
+        """(B, C, H, W), the source image itself warped, to look at; None without dense motion."""
+        if self.motion is None:
+            return None
+        flow = resize_flow(self.motion.deformation, spatial_size(self.image))     # (B, H, W, 2)
+        return warp(self.image, flow)
 
 
 class OcclusionAwareGenerator(nn.Module):
@@ -92,17 +100,15 @@ class OcclusionAwareGenerator(nn.Module):
 
     def decode(self, source: Source, kp_driving: Keypoints) -> Generated:
         """Move an encoded source to the driving keypoints, of the same batch size."""
-        features, deformed, motion = source.features, None, None
+        features, motion = source.features, None
         if self.dense_motion_network is not None:
             motion = self.dense_motion_network(source.image, source.keypoints, kp_driving)
             features = self._move(features, motion)                               # (B, F, h, w)
-            flow = resize_flow(motion.deformation, spatial_size(source.image))    # (B, H, W, 2)
-            deformed = warp(source.image, flow)                                   # (B, C, H, W)
         features = self.bottleneck(features)
         for block in self.up_blocks:
             features = block(features)
         prediction = self.final(features).float().sigmoid()                       # (B, C, H, W)
-        return Generated(prediction, deformed, motion)
+        return Generated(prediction, source.image, motion)
 
     def forward(self, image: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Generated:
         """Encode and decode at once: source image (B, C, H, W) in [0, 1] -> Generated."""

@@ -70,7 +70,7 @@ def networks_of(name: str, tmp_path: Path) -> list[object]:
 
 def animation(tmp_path: Path, *arguments: object, name: str = NAME) -> str:
     result = ["--result_video", tmp_path / "result.mp4", "--save_frames", tmp_path / "frames"]
-    device = ["--device", "cpu", "--batch_size", 3]
+    device = ["--device", "cpu", "--batch_size", 3, "--precision", "fp32"]
     return run_here(
         animate.main, *networks_of(name, tmp_path), *result, *device, *arguments
     ).output()
@@ -291,7 +291,7 @@ def test_the_config_comes_from_the_checkpoint_and_flags_win(
         animate.main,
         *("--checkpoint", carrying_checkpoint(tmp_path), "--source_image", picture),
         *("--driving_video", driving, "--save_frames", tmp_path / "frames"),
-        *("--result_video", tmp_path / "result.mp4", *flags),
+        *("--result_video", tmp_path / "result.mp4", "--precision", "fp32", *flags),
     ).output()
     found = saved_frames(tmp_path / "frames")
     assert_same(found, expected_frames(picture, square, options))
@@ -319,7 +319,7 @@ def animate_pairs(config: Path, log_dir: Path) -> Path:
     output = run_here(
         animate.main,
         *("--config", config, "--checkpoint", golden_checkpoint(NAME)),
-        *("--pairs", "--log_dir", log_dir),
+        *("--pairs", "--log_dir", log_dir, "--precision", "fp32"),
     ).output()
     assert output == f"{log_dir / 'animation'}: 2 videos of source, driving and result\n"
     return log_dir / "animation"

@@ -37,6 +37,7 @@ ALLOWED = {
         "modules.util",
         "modules.geometry",
     ),
+    "modules.folding": ("modules.util",),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }

@@ -83,7 +83,7 @@ def one_keypoint(
     """The source column's cell with one keypoint in it."""
     image = picture(level, batch=1, size=size)
     keypoints = Keypoints(torch.tensor([[point]]), None)
-    step = GeneratorStep({}, Generated(image, None, None), keypoints, keypoints, None)
+    step = GeneratorStep({}, Generated(image, image, None), keypoints, keypoints, None)
     grid = visualizer(kp_size=kp_size).training_grid(image, image, step)
     factor = max(1, SHOWN // min(size))
     return cells(grid, rows=1, size=(size[0] * factor, size[1] * factor))[0, 0]
@@ -119,7 +119,7 @@ def test_what_the_step_lacks_has_no_column() -> None:
     assert cells(grid, rows=2).shape[1] == 5 + 4
     assert levels(grid, 5) == [32, 159, 96, 191, 223]
 
-    no_motion = STEP._replace(generated=Generated(generated.prediction, None, None))
+    no_motion = STEP._replace(generated=generated._replace(motion=None))
     grid = visualizer().training_grid(SOURCE, DRIVING, no_motion)
     assert cells(grid, rows=2).shape[1] == 4
     assert levels(grid, 4) == [32, 159, 96, 223]
@@ -128,7 +128,7 @@ def test_what_the_step_lacks_has_no_column() -> None:
 def test_small_frames_are_enlarged_without_blur_and_large_ones_stay() -> None:
     for size, factor in ((16, 8), (100, 2), (128, 1), (144, 1)):
         prediction = torch.rand(1, 3, size, size)
-        step = GeneratorStep({}, Generated(prediction, None, None), FAR_AWAY, FAR_AWAY, None)
+        step = GeneratorStep({}, Generated(prediction, prediction, None), FAR_AWAY, FAR_AWAY, None)
         grid = visualizer().training_grid(prediction, prediction, step)
         shown = cells(grid, rows=1, size=(size * factor, size * factor))[0, -1]
         assert np.array_equal(shown, np.kron(to_frame(prediction[0]), np.ones((factor, factor, 1))))
@@ -156,7 +156,7 @@ def test_each_keypoint_has_its_colour_and_a_dark_rim() -> None:
     points = torch.tensor([[[-0.5, 0.0], [0.0, 0.0], [0.5, 0.0]]])
     image = picture(1.0, batch=1, size=(129, 129))
     keypoints = Keypoints(points, None)
-    step = GeneratorStep({}, Generated(image, None, None), keypoints, keypoints, None)
+    step = GeneratorStep({}, Generated(image, image, None), keypoints, keypoints, None)
     grid = visualizer(kp_size=16, colormap="hsv").training_grid(image, image, step)
     shown = cells(grid, rows=1, size=(129, 129))[0]
     for k, column in enumerate((32, 64, 96)):
@@ -185,7 +185,7 @@ def test_motions_are_the_moved_source_times_its_mask_at_the_size_of_the_frame() 
     moved[0, :, 1] = 1.0
     moved[0, :, 2] = 0.5
     motion = DenseMotion(torch.zeros(1, 2, 2, 2), mask, None, moved)
-    step = GeneratorStep({}, Generated(frame, None, motion), FAR_AWAY, FAR_AWAY, None)
+    step = GeneratorStep({}, Generated(frame, frame, motion), FAR_AWAY, FAR_AWAY, None)
     background, keypoint = cells(visualizer().training_grid(frame, frame, step), rows=1)[0, -2:]
     assert (background == 0).all()
     ramp = np.arange(128) / 127  # from one centre of the two mask pixels to the other

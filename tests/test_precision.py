@@ -1,0 +1,106 @@
+"""Half precision where the machine computes in it; what does not fit it is done in float32."""
+
+import pytest
+import torch
+from by_hand import RELATIVE
+from golden_files import load_golden
+
+from engine import precision
+from engine.animator import Animator
+from engine.errors import UserError
+from engine.precision import choose_precision
+
+CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
+CLOSE = 1e-4  # mean square, 40 dB; for weights that were hardly trained
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *, bf16: bool = False, cuda: int = 8) -> None:
+    monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda: bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (cuda, 0))
+
+
+@pytest.mark.parametrize(
+    ("device", "bf16", "cuda", "expected"),
+    [
+        (CPU, True, 0, "bf16"),
+        (CPU, False, 0, "fp32"),
+        (CUDA, False, 9, "bf16"),
+        (CUDA, False, 7, "fp16"),
+        (CUDA, False, 6, "fp32"),
+        (MPS, False, 0, "fp16"),
+    ],
+)
+def test_auto_is_what_the_device_computes_in(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device, bf16: bool, cuda: int, expected: str
+) -> None:
+    pretend(monkeypatch, bf16=bf16, cuda=cuda)
+    assert choose_precision("auto", device) == TYPES[expected]
+    assert choose_precision("fp32", device) == torch.float32
+    assert choose_precision(expected, device) == TYPES[expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "bf16", "cuda", "remedy"),
+    [
+        ("fp16", CPU, True, 0, "bf16"),
+        ("fp16", CPU, False, 0, "fp32"),
+        ("bf16", CPU, False, 0, "fp32"),
+        ("bf16", MPS, True, 0, "fp16"),
+        ("bf16", CUDA, True, 7, "fp16"),
+        ("fp16", CUDA, True, 6, "fp32"),
+    ],
+)
+def test_what_the_device_would_only_emulate_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    device: torch.device,
+    bf16: bool,
+    cuda: int,
+    remedy: str,
+) -> None:
+    pretend(monkeypatch, bf16=bf16, cuda=cuda)
+    with pytest.raises(UserError, match=f"--precision {name}: .*; try --precision {remedy}$"):
+        choose_precision(name, device)
+
+
+def animator_of(name: str, dtype: torch.dtype) -> Animator:
+    networks = load_golden(name).networks
+    return Animator(
+        kp_detector=networks.kp_detector,
+        generator=networks.generator,
+        device=CPU,
+        batch_size=2,
+        precision=dtype,
+    )
+
+
+def predictions(animator: Animator) -> torch.Tensor:
+    golden = load_golden("small-jacobian")
+    driving = [*golden.tensor("driving_initial"), *golden.tensor("driving")]
+    source = animator.encode(golden.tensor("source")[0])
+    return torch.stack(list(animator.animate(source, driving, RELATIVE)))
+
+
+def test_half_precision_is_close_to_full() -> None:
+    exact = predictions(animator_of("small-jacobian", torch.float32))
+    half = predictions(animator_of("small-jacobian", torch.bfloat16))
+    assert 0 < (half - exact).square().mean() < CLOSE
+
+
+@pytest.mark.parametrize("place", ["kp_detector.kp", "generator.final", "generator.first"])
+def test_what_does_not_fit_half_precision_is_done_again_in_full(
+    place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    animator = animator_of("small-jacobian", torch.bfloat16)
+    network, layer = place.split(".")
+    getattr(animator, network).get_submodule(layer).weight.fill_(torch.inf)
+    exact = predictions(animator_of("small-jacobian", torch.float32))
+    assert (predictions(animator) - exact).square().mean() < CLOSE
+    assert len(caplog.messages) == 1
+    assert "float32" in caplog.messages[0]
+
+
+def test_a_frame_that_fits_is_not_done_again(caplog: pytest.LogCaptureFixture) -> None:
+    predictions(animator_of("small-jacobian", torch.bfloat16))
+    assert not caplog.messages
