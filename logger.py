@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from engine.checkpoint import best_path, epoch_path, remove_old, write_checkpoint
+from engine.checkpoint import best_path, epoch_path, last_path, remove_old, write_checkpoint
 from engine.errors import UserError
 from engine.image import to_frame
 from modules.dense_motion import DenseMotion
@@ -245,6 +245,12 @@ class Logger:
         remove_old(self.folder, self.keep_checkpoints)
         if best:
             write_checkpoint(best_path(self.folder), state)
+        return path
+
+    def checkpoint_within_epoch(self, state: dict[str, object]) -> Path:
+        """Save the state in the midst of an epoch, apart from those of whole epochs."""
+        path = last_path(self.folder)
+        write_checkpoint(path, state)
         return path
 
 

@@ -8,8 +8,9 @@
     tensorboard --logdir log
 
 --checkpoint goes on where a run stopped (epoch, optimizers, learning rates, random draws), in that
-run's own folder; --init_from takes the weights alone. Ctrl-C saves a checkpoint and leaves. A batch
-is shared by all GPUs or processes: batch_size counts them together.
+run's own folder; --init_from takes the weights that fit, and lists what was taken. Ctrl-C saves
+last-checkpoint and leaves. A batch is shared by all GPUs or processes: batch_size counts them
+together.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from engine.output import make_new_folder
 from engine.sampling import EpochSampler
 from engine.training import Trainer
 from engine.video import UnreadableVideo
+from engine.warm_start import take_what_fits
 from frames_dataset import DatasetRepeater, FramePair, TrainingPairs, split_videos
 from logger import Logger, Visualizer
 
@@ -125,7 +127,7 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     if args.checkpoint:
         progress = resume(trainer, args.checkpoint, state)
     elif args.init_from:
-        trainer.take_weights(args.init_from, state)
+        report(take_what_fits(args.init_from, state, trainer.networks._asdict()))
     if progress.epoch >= config.train_params.num_epochs:
         raise UserError(
             f"{args.checkpoint}: has all {config.train_params.num_epochs} epochs behind it; raise "
@@ -153,6 +155,12 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
             )
         print(f"training in {folder}; watch it with: tensorboard --logdir {folder}", flush=True)
         Run(config, trainer, dataset, test_videos, logger, progress, seed=seed).train()
+
+
+def report(findings: Sequence[str]) -> None:
+    """Say, once for all processes, what a run starts from."""
+    for finding in findings if distributed.is_first() else ():
+        _log.info("%s", finding)
 
 
 def check_sharing(args: argparse.Namespace, config: Config) -> None:
@@ -261,6 +269,7 @@ class Run:
         self.config, self.trainer, self.dataset = config, trainer, dataset
         self.test_videos, self.logger, self.progress = test_videos, logger, progress
         self.seed = seed
+        self._saved_at = time.monotonic()
         params = config.train_params
         self.sampler = EpochSampler(len(dataset), seed=seed)
         self.loader: DataLoader[FramePair] = DataLoader(
@@ -325,6 +334,7 @@ class Run:
             if distributed.agree(stop.received, self.trainer.device):
                 stop.received = True
                 break
+            self.save_if_due()
         if self.logger is not None and result is not None and not stop.received:
             grid = self.logger.visualizer.training_grid(pair.source, pair.driving, result.pictures)
             self.logger.picture(progress.epoch + 1, progress.step, grid)
@@ -391,7 +401,16 @@ class Run:
             "seed": self.seed,
             "random_state": random_state(),
         }
+        self._saved_at = time.monotonic()
+        if self.progress.step_in_epoch:
+            return self.logger.checkpoint_within_epoch(state)
         return self.logger.checkpoint(self.progress.epoch, state, best=best)
+
+    def save_if_due(self) -> None:
+        """Save in the midst of an epoch if the last time was long ago."""
+        seconds = 60 * self.config.train_params.checkpoint_minutes
+        if seconds and time.monotonic() - self._saved_at >= seconds:
+            self.save()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from config.parsing import ConfigError, Range, parse_section, plain
 from config.reading import read_file, with_overrides, write_text
+from config.resolution import with_derived
 from config.rules import broken_rules
 
 __all__ = ["Config", "ConfigError", "dump_config", "load_config", "parse_config", "parse_section"]
@@ -159,6 +160,7 @@ class TrainParams:
     batch_size: Count = 36
     scales: tuple[Scale, ...] = (1.0, 0.5, 0.25, 0.125)
     checkpoint_freq: Count = 50  # epochs
+    checkpoint_minutes: Weight = 30.0  # 0 is never
     transform_params: TransformParams = field(default_factory=TransformParams)
     loss_weights: LossWeights = field(default_factory=LossWeights)
     perceptual_weights: str = "imagenet"  # or `random`, or a file
@@ -220,7 +222,8 @@ def parse_config(tree: object, where: str, overrides: Sequence[str] = ()) -> Con
 
     where: what the errors name first. The tree is left as it is. Raises ConfigError.
     """
-    config = parse_section(Config, with_overrides(tree, overrides, Config, where), where)
+    tree = with_derived(with_overrides(tree, overrides, Config, where))
+    config = parse_section(Config, tree, where)
     broken = next(broken_rules(config), None)
     if broken is not None:
         raise ConfigError(f"{where}: {broken}")

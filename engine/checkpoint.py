@@ -20,6 +20,7 @@ from engine.errors import UserError
 CHECKPOINT_FORMAT = 1
 _SUFFIX = "-checkpoint.pth.tar"
 _BEST_NAME = f"best{_SUFFIX}"
+_LAST_NAME = f"last{_SUFFIX}"
 
 State = dict[str, object]
 
@@ -119,6 +120,11 @@ def epoch_path(folder: Path, epoch: int) -> Path:
 def best_path(folder: Path) -> Path:
     """Where the checkpoint with the lowest test L1 lies."""
     return folder / _BEST_NAME
+
+
+def last_path(folder: Path) -> Path:
+    """Where the checkpoint taken last in the midst of an epoch lies."""
+    return folder / _LAST_NAME
 
 
 def remove_old(folder: Path, keep: int) -> None:

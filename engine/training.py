@@ -1,6 +1,5 @@
 """The steps of the optimizers, and the state that training goes on from."""
 
-import logging
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,6 @@ from sync_batchnorm import SyncDataParallel
 _BETAS = (0.5, 0.999)
 _DECAY = 0.1
 _REMEDY = "start from its weights alone with --init_from"
-_log = logging.getLogger(__name__)
 
 
 class FullModels(NamedTuple):
@@ -150,20 +148,6 @@ class Trainer:
         self._start_schedules(
             schedules["generator"]["last_epoch"] if schedules else state["epoch"] + 1
         )
-
-    def take_weights(self, path: Path, state: Mapping) -> None:
-        """Start from a checkpoint's weights; its discriminator's only if they fit.
-
-        Raises:
-            UserError: the generator or the detector is missing or does not fit.
-        """
-        networks: dict[str, nn.Module] = self.networks._asdict()
-        discriminator = networks.pop("discriminator")
-        load_weights(path, state, networks)
-        try:
-            load_weights(path, state, {"discriminator": discriminator})
-        except UserError as error:
-            _log.warning("the discriminator starts anew: %s", error)
 
     def _start_schedules(self, epoch: int) -> None:
         """Set the learning rates to those of an epoch, whatever the optimizers held."""

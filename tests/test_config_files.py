@@ -152,11 +152,35 @@ def test_the_small_config() -> None:
     assert config.reconstruction_params.max_frames == 40
 
 
+def test_resolution_follows_from_the_size_of_the_frames() -> None:
+    """As published at 256 pixels; at another size, motion is still found on 64."""
+    published = load_config(FILES["vox-256"])
+    for size, scale, coarsest in ((256, 1 / 4, 1 / 8), (512, 1 / 8, 1 / 16), (64, 1, 1 / 2)):
+        overrides = [f"dataset_params.frame_shape=[{size}, {size}, 3]"]
+        config = load_config(FILES["vox-512"], overrides)
+        dense = config.model_params.generator_params.dense_motion_params
+        assert dense is not None
+        assert config.model_params.kp_detector_params.scale_factor == scale
+        assert dense.scale_factor == scale
+        assert config.train_params.scales[-1] == coarsest
+        if size == 256:
+            assert config.model_params == published.model_params
+            assert config.train_params.scales == published.train_params.scales
+
+
+@pytest.mark.parametrize("shape", ["[512]", "big", "[0, 0, 3]", "null"])
+def test_a_resolution_that_cannot_be_derived_is_refused(shape: str) -> None:
+    tree = yaml.safe_load(FILES["vox-512"].read_text())
+    tree["dataset_params"]["frame_shape"] = yaml.safe_load(shape)
+    with pytest.raises(ConfigError, match="frame_shape"):
+        parse_config(tree, "a.yaml")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_opens_with_the_command_that_runs_it(name: str) -> None:
     text = FILES[name].read_text()
     assert text.startswith(f"# python train.py --config config/{name}.yaml")
-    assert ("--init_from" in text) == ("-adv-" in name)
+    assert ("--init_from" in text) == ("-adv-" in name or name == "vox-512")
 
 
 @pytest.mark.parametrize("name", FILES)

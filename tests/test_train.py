@@ -1,5 +1,6 @@
 """Training runs: what they leave behind, and that stopping and going on changes nothing."""
 
+import logging
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ import train
 from config.schema import load_config
 from engine.build import Networks, build_networks
 from engine.checkpoint import read_torch_file
+from engine.errors import UserError
 from engine.interrupt import ignore_interrupts
 from engine.training import StepResult, Trainer
 
@@ -301,6 +303,9 @@ def assert_stopped_and_resumed(done: Finished, whole_run: Path, *, at_step: int)
     content = read_torch_file(checkpoint)
     assert content["step"] == at_step
     assert STEPS_AN_EPOCH * content["epoch"] + content["step_in_epoch"] == at_step
+    # A checkpoint that is named after an epoch is of that epoch's end, and stays.
+    for numbered in checkpoint.parent.glob("0*-checkpoint.pth.tar"):
+        assert read_torch_file(numbered)["step_in_epoch"] == 0
     assert training("--checkpoint", checkpoint).code == 0
     assert_same_end(checkpoint.parent, whole_run)
 
@@ -314,6 +319,24 @@ def test_a_signal_saves_in_mid_epoch_and_the_run_goes_on_from_there(
     with patch.object(Trainer, "step", step):
         done = training("--config", config, "--log_dir", tmp_path, "--seed", SEED)
     assert_stopped_and_resumed(done, whole_run, at_step=at_step)
+
+
+def test_a_killed_run_goes_on_from_its_last_minutes(
+    config: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    """Whatever ends it: here an error in the sixth step, with a checkpoint after every step."""
+
+    def die() -> None:
+        raise UserError("the power is gone")
+
+    often = ["--set", "train_params.checkpoint_minutes=1e-9"]
+    with patch.object(Trainer, "step", interrupting(6, die)):
+        training("--config", config, "--log_dir", tmp_path, "--seed", SEED, *often).error()
+    folder = run_folder(tmp_path)
+    last = folder / "last-checkpoint.pth.tar"
+    assert read_torch_file(last)["step"] == 5
+    training("--checkpoint", last).output()
+    assert_same_end(folder, whole_run)
 
 
 CTRL_C = """
@@ -416,7 +439,7 @@ def test_a_larger_batch_after_an_interruption_ends_that_epoch(config: Path, tmp_
         training("--config", config, "--log_dir", tmp_path)
     folder = run_folder(tmp_path)
     overrides = ["--set", "train_params.batch_size=5", "--set", "train_params.num_epochs=2"]
-    training("--checkpoint", last_checkpoint(folder), *overrides).output()
+    training("--checkpoint", folder / "last-checkpoint.pth.tar", *overrides).output()
     content = read_torch_file(last_checkpoint(folder))
     assert (content["epoch"], content["step"]) == (2, 3)
 
@@ -457,9 +480,10 @@ def test_init_from_takes_the_weights_and_begins_anew(
     tree["model_params"]["discriminator_params"]["block_expansion"] = 2
     tree["train_params"] |= dict.fromkeys(("lr_generator", "lr_kp_detector"), 0)
     tree["train_params"]["num_epochs"] = 1
+    caplog.set_level(logging.INFO)
     folder = train_tree(tmp_path, tree, "--init_from", last_checkpoint(whole_run))
-    (warning,) = [record.getMessage() for record in caplog.records if "anew" in record.message]
-    assert "discriminator.discs.1.down_blocks.0.conv.weight" in warning
+    (finding,) = [record.getMessage() for record in caplog.records if "anew" in record.message]
+    assert "discriminator.discs.1.down_blocks.0.conv.weight" in finding
 
     content, origin = (read_torch_file(last_checkpoint(run)) for run in (folder, whole_run))
     assert (content["epoch"], content["step"]) == (1, STEPS_AN_EPOCH)
@@ -476,8 +500,11 @@ def test_init_from_takes_a_discriminator_that_fits(
 ) -> None:
     source = last_checkpoint(whole_run)
     overrides = ["--set", "train_params.num_epochs=1"]
+    caplog.set_level(logging.INFO)
     training("--init_from", source, "--log_dir", tmp_path, *overrides).output()
+    assert caplog.text.count("tensors taken from") == len(Networks._fields)
     assert "anew" not in caplog.text
+    assert "not taken" not in caplog.text
     content = read_torch_file(last_checkpoint(run_folder(tmp_path)))
     assert_same_state(content["discriminator"], read_torch_file(source)["discriminator"])
 
