@@ -1,0 +1,133 @@
+"""Results and truths on disk, paired by name; what does not match is named, never averaged away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+from torch import Tensor
+
+from engine.errors import UserError
+from engine.image import IMAGE_ERRORS, IMAGE_SUFFIXES
+from engine.video import bare_name, is_video, open_video, resize_frame, to_tensor
+
+
+class VideoPair(NamedTuple):
+    """A result and what it should have been, which share a name.
+
+    num_frames: how many frames both have; that of the shorter.
+    """
+
+    name: str
+    result: Path
+    truth: Path
+    num_frames: int
+
+
+class Matched(NamedTuple):
+    """The pairs that can be scored, by name, and a line for each thing that does not match."""
+
+    pairs: list[VideoPair]
+    problems: list[str]
+
+
+class Shape(NamedTuple):
+    """How frames are read.
+
+    Attributes:
+        size: (H, W) to which both sides are resized; None to compare them as they are.
+        frame_width: how wide a frame is in an image of frames side by side; None for square ones.
+    """
+
+    size: tuple[int, int] | None = None
+    frame_width: int | None = None
+
+
+def match_videos(results: Path, truths: Path, shape: Shape) -> Matched:
+    """Pair the videos of two folders: files, folders of frames, images of frames side by side.
+
+    Raises:
+        UserError: a folder holds no videos or two of one name, or a video cannot be opened.
+    """
+    found, wanted = _by_name(results), _by_name(truths)
+    problems = [f"{name}: missing in {results}" for name in wanted if name not in found]
+    problems += [f"{name}: extra, {truths} has no such video" for name in found.keys() - wanted]
+    pairs = []
+    for name in sorted(wanted.keys() & found.keys()):
+        pair, problem = _compare(name, found[name], wanted[name], shape)
+        problems += [] if problem is None else [problem]
+        pairs.append(pair)
+    return Matched(pairs, sorted(problems))
+
+
+def frames_of(pair: VideoPair, shape: Shape) -> Iterator[tuple[Tensor, Tensor]]:
+    """The frames (3, H, W) in [0, 1] of result and truth, as far as both go, one pair at a time.
+
+    Raises:
+        UserError: a video is damaged.
+    """
+    with (
+        open_video(pair.result, frame_width=_frame_width(pair.result, shape)) as result,
+        open_video(pair.truth, frame_width=_frame_width(pair.truth, shape)) as truth,
+    ):
+        size = shape.size or (truth.height, truth.width)
+        for frames in zip(result, truth, strict=False):
+            prediction, answer = (to_tensor(resize_frame(frame, size)) for frame in frames)
+            yield prediction, answer
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    """The videos in a folder by their names without endings, sorted; hidden ones are left out."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; name one of videos or of folders of frames")
+    videos: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if is_video(path):
+            other = videos.setdefault(bare_name(path.name), path)
+            if other != path:
+                raise UserError(f"{path}: has the name of {other}; move or rename one")
+    if not videos:
+        raise UserError(f"{folder}: holds no videos; name a folder of videos or folders of frames")
+    return videos
+
+
+def _compare(name: str, found: Path, wanted: Path, shape: Shape) -> tuple[VideoPair, str | None]:
+    """The pair, and what is wrong with its length.
+
+    Raises:
+        UserError: the frames are of two sizes, and none was asked for.
+    """
+    with (
+        open_video(found, frame_width=_frame_width(found, shape)) as result,
+        open_video(wanted, frame_width=_frame_width(wanted, shape)) as truth,
+    ):
+        if shape.size is None and (result.height, result.width) != (truth.height, truth.width):
+            raise UserError(
+                f"{found}: frames of {result.width}x{result.height} pixels, but those of {wanted} "
+                f"have {truth.width}x{truth.height}; name the size to compare them at with --size"
+            )
+        lengths = result.num_frames, truth.num_frames
+    pair = VideoPair(name, found, wanted, min(lengths))
+    if lengths[0] == lengths[1]:
+        return pair, None
+    kind = "shorter" if lengths[0] < lengths[1] else "longer"
+    return pair, f"{name}: {kind}, {lengths[0]} frames where the truth has {lengths[1]}"
+
+
+def _frame_width(path: Path, shape: Shape) -> int | None:
+    """How wide the frames of an image are; None for other kinds of videos."""
+    if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES:
+        return None
+    if shape.frame_width is not None:
+        return shape.frame_width
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except IMAGE_ERRORS:
+        return None  # open_video will say what is wrong with it
+    if width % height:
+        raise UserError(
+            f"{path}: {width}x{height} pixels, no row of square frames; "
+            "say how wide a frame is with --frame_width"
+        )
+    return height
