@@ -101,6 +101,7 @@ class DenseMotionParams:
     num_blocks: Halvings
     scale_factor: Scale = 1.0
     kp_variance: Positive = 0.01
+    motion_dropout: Annotated[float, Range(0, 0.9)] = 0.0
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ class DenseMotionNetwork(nn.Module):
         estimate_occlusion_map: whether to predict what the source cannot show.
         scale_factor: the network works at this scale of the image.
         kp_variance: of the Gaussians that show it the keypoints.
+        motion_dropout: in training, the probability with which a keypoint's motion is left out for
+            an image. Without it two or three keypoints may come to move everything: the others,
+            never chosen by the mask, get no gradient to become useful by.
         block_expansion, max_features, num_blocks: of the hourglass.
     """
 
@@ -56,9 +59,11 @@ class DenseMotionNetwork(nn.Module):
         num_blocks: int,
         scale_factor: float = 1,
         kp_variance: float = 0.01,
+        motion_dropout: float = 0,
     ) -> None:
         super().__init__()
         self.kp_variance = kp_variance
+        self.motion_dropout = motion_dropout
         self.hourglass = Hourglass(
             (num_kp + 1) * (num_channels + 1),
             block_expansion=block_expansion,
@@ -85,7 +90,10 @@ class DenseMotionNetwork(nn.Module):
 
         seen = torch.cat([heatmaps.unsqueeze(2), deformed], dim=2).flatten(1, 2)
         features = self.hourglass(seen)
-        mask = self.mask(features).float().softmax(dim=1)                         # (B, M, h, w)
+        logits = self.mask(features).float()                                      # (B, M, h, w)
+        if self.training and self.motion_dropout:
+            logits = drop_motions(logits, self.motion_dropout)
+        mask = logits.softmax(dim=1)                                              # (B, M, h, w)
         deformation = (mask.unsqueeze(-1) * motions).sum(dim=1)                   # (B, h, w, 2)
         occlusion_map = None
         if self.occlusion is not None:
@@ -100,6 +108,13 @@ class DenseMotionNetwork(nn.Module):
         difference = driving - gaussian_maps(kp_source, size, self.kp_variance)
         background = torch.zeros_like(difference[:, :1])
         return torch.cat([background, difference], dim=1)
+
+
+def drop_motions(logits: Tensor, probability: float) -> Tensor:
+    """Leave out motions at random, each image its own, but never the background's: (B, M, h, w)."""
+    dropped = torch.rand(logits.shape[:2], device=logits.device) < probability    # (B, M)
+    dropped[:, 0] = False
+    return logits.masked_fill(dropped[:, :, None, None], -torch.inf)
 
 
 def sparse_motions(

@@ -13,7 +13,7 @@ from tiny_networks import (
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from modules.dense_motion import DenseMotionNetwork, sparse_motions
+from modules.dense_motion import DenseMotionNetwork, drop_motions, sparse_motions
 from modules.discriminator import MultiScaleDiscriminator
 from modules.generator import Source
 from modules.geometry import coordinate_grid, spatial_size
@@ -189,6 +189,27 @@ def test_shapes_and_ranges_of_a_dense_motion() -> None:
 
 
 @torch.no_grad()
+def test_motions_are_dropped_whole_and_the_background_never() -> None:
+    torch.manual_seed(0)
+    mask = drop_motions(torch.randn(500, K + 1, 2, 3), 0.3).softmax(dim=1)
+    assert_close(mask.sum(dim=1), torch.ones(500, 2, 3))
+    dropped = mask == 0
+    per_image = dropped[:, :, 0, 0]
+    assert torch.equal(dropped, per_image[:, :, None, None].expand_as(dropped))
+    share = per_image.float().mean(dim=0)
+    assert share[0] == 0
+    assert (share[1:] - 0.3).abs().max() < 0.07  # three standard deviations
+
+
+@torch.no_grad()
+def test_motions_are_dropped_in_training_alone() -> None:
+    network = tiny_motion_network(motion_dropout=0.9)
+    image, points = torch.rand(4, 3, *SIZE), random_keypoints(4)
+    assert network(image, points, points).mask.min() > 0
+    network.train()
+    assert (network(image, points, points).mask == 0).any()
+
+
 def test_a_dense_motion_without_occlusion() -> None:
     network = tiny_motion_network(estimate_occlusion_map=False)
     motion = network(torch.rand(2, 3, *SIZE), random_keypoints(), random_keypoints())

@@ -46,7 +46,10 @@ def tiny_detector(
 
 
 def tiny_motion_network(
-    *, estimate_occlusion_map: bool = True, scale_factor: float = 1
+    *,
+    estimate_occlusion_map: bool = True,
+    scale_factor: float = 1,
+    motion_dropout: float = 0,
 ) -> DenseMotionNetwork:
     network = DenseMotionNetwork(
         num_kp=K,
@@ -56,6 +59,7 @@ def tiny_motion_network(
         max_features=8,
         num_blocks=2,
         scale_factor=scale_factor,
+        motion_dropout=motion_dropout,
     )
     lively(network)
     return network.eval()
