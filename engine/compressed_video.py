@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from engine.frame_index import (
+    at_constant_rate,
     decoding,
     frame_rate,
     frame_times,
@@ -159,10 +160,11 @@ class GifReader(CompressedReader):
         super().__init__(path)
         with decoding(path), open_container(path) as container:
             delays = [packet.duration or 0 for packet in container.demux(video=0) if packet.size]
-        self.fps = Fraction(100 * self.num_frames, sum(delays))  # They are hundredths of seconds.
+        tick = Fraction(1, 100)
+        moments = [delay * tick for delay in accumulate([0, *delays[-self.num_frames :]])]
+        self.fps = self.num_frames / moments[-1]
         # Unlike other files, a GIF is right about how long its last frame lasts.
-        constant = len(set(delays)) == 1
-        self.times = None if constant else tuple(Fraction(t, 100) for t in accumulate([0, *delays]))
+        self.times = None if at_constant_rate(moments, self.fps, tick=tick) else tuple(moments)
 
     @cached_property
     def _frames(self) -> list[np.ndarray]:

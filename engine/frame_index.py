@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -127,12 +127,17 @@ def frame_times(
     if not index.timed or stream.time_base is None:
         return None
     start, tick = index.times[0], stream.time_base
-    seconds = [(time - start) * tick for time in index.times]
-    # Containers round to their ticks, the first frame's time as well.
-    if all(abs(time - number / fps) <= tick for number, time in enumerate(seconds)):
+    begins = [(time - start) * tick for time in index.times]
+    if at_constant_rate(begins, fps, tick=tick):
         return None
-    end = seconds[-1] + 1 / fps if index.end is None else (index.end - start) * tick
-    return (*seconds, end)
+    end = begins[-1] + 1 / fps if index.end is None else (index.end - start) * tick
+    return (*begins, end)
+
+
+def at_constant_rate(begins: Sequence[Fraction], fps: Fraction, *, tick: Fraction) -> bool:
+    """Tell whether frame i begins at i / fps, but for what a container's ticks round away."""
+    tolerance = min(tick, 1 / (4 * fps))  # Some ticks are as long as a frame.
+    return all(abs(begin - number / fps) <= tolerance for number, begin in enumerate(begins))
 
 
 def seconds(time: int | None, unit: Fraction | None) -> Fraction:

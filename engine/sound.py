@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
-from itertools import chain
 from typing import NamedTuple, cast
 
 import av
@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 from av.packet import Packet
+from av.video.frame import VideoFrame
 
 from engine.frame_index import open_container, seconds
 from engine.video_reader import Sound
@@ -39,44 +40,61 @@ class SoundFormat(NamedTuple):
     run_up: Fraction = Fraction(0)
 
 
+def open_track(sound: Sound, output: OutputContainer, form: SoundFormat) -> SoundTrack | None:
+    """Add sound to a container that nothing has been written to; None, with a warning, if none is.
+
+    Raises FFmpegError if the container cannot be written to.
+    """
+    first = first_frame(sound)
+    if first is None:
+        _log.warning("%s: its sound cannot be decoded; the result is silent", sound.path)
+        return None
+    return SoundTrack(sound, output, form, first=first)
+
+
 class SoundTrack:
     """Copies or encodes sound into a container, up to a moment at a time.
 
     Args:
-        sound: what to take it from.
-        output: where to put it; nothing has been written there yet.
-        form: what the container takes.
-
-    Raises FFmpegError, if there is no sound in the file that can be decoded.
+        sound, output, form: as open_track's.
+        first: what the first frame of the sound is like.
     """
 
-    def __init__(self, sound: Sound, output: OutputContainer, form: SoundFormat) -> None:
+    def __init__(
+        self, sound: Sound, output: OutputContainer, form: SoundFormat, *, first: AudioFrame
+    ) -> None:
         self._sound = sound
         self._output = output
+        self._damaged = False
         self._input = open_container(sound.path)
         self._source = audio_stream(self._input)
-        self._damaged = False
-        first = first_frame(sound)
         if self._source.codec_context.codec.canonical_name in form.copied:
             self._target = output.add_stream_from_template(self._source)
             self._packets = self._copied(form.run_up)
         else:
-            layout = "mono" if first.layout.nb_channels == 1 else "stereo"
-            bit_rate = _BITS_PER_CHANNEL * (1 if layout == "mono" else 2)
-            self._target = cast(
-                AudioStream,
-                output.add_stream(form.encoder, rate=_RATE, layout=layout, bit_rate=bit_rate),
-            )
-            self._packets = self._encoded()
+            layout, channels = ("mono", 1) if first.layout.nb_channels == 1 else ("stereo", 2)
+            bit_rate = channels * _BITS_PER_CHANNEL
+            target = output.add_stream(form.encoder, rate=_RATE, layout=layout, bit_rate=bit_rate)
+            self._target = cast(AudioStream, target)
+            self._packets = self._encoded(GapFiller(first))
         self._next = next(self._packets, None)
 
     def mux_until(self, end: Fraction) -> None:
-        """Write what is heard before the second `end`."""
-        while (packet := self._next) is not None:
-            if seconds(packet.pts, packet.time_base) >= end:
-                return
+        """Write the packets that are over by the second `end`."""
+        while (packet := self._next) is not None and end_of(packet) <= end:
             self._output.mux(packet)
             self._next = next(self._packets, None)
+
+    def finish(self, end: Fraction) -> None:
+        """Write the rest of what is heard before `end`."""
+        self.mux_until(end)
+        packet = self._next
+        if packet is None or packet.duration is None or packet.time_base is None:
+            return
+        too_long = round((end_of(packet) - end) / packet.time_base)
+        if too_long < packet.duration:
+            packet.duration -= too_long
+            self._output.mux(packet)
 
     def close(self) -> None:
         self._input.close()
@@ -85,43 +103,86 @@ class SoundTrack:
 
     def _copied(self, run_up: Fraction) -> Iterator[Packet]:
         last: int | None = None
-        for packet in self._input.demux(self._source):
+        for packet in self._demuxed():
             if not packet.size or packet.pts is None or packet.time_base is None:
                 continue
             packet.dts = packet.pts = packet.pts - round(self._sound.start / packet.time_base)
-            heard_until = (packet.pts + (packet.duration or 0)) * packet.time_base
             # Muxers take no packet that is not later than the one before.
-            if heard_until <= -run_up or (last is not None and packet.pts <= last):
+            if end_of(packet) <= -run_up or (last is not None and packet.pts <= last):
                 continue
             last = packet.pts
             packet.stream = self._target
             yield packet
 
-    def _encoded(self) -> Iterator[Packet]:
-        for frame in chain(self._continuous(), [None]):
-            yield from self._target.encode(frame)
-
-    def _continuous(self) -> Iterator[AudioFrame]:
-        """Decode, begin at 0, and fill gaps with silence: encoders merely count samples."""
-        graph: Graph | None = None
+    def _encoded(self, filler: GapFiller) -> Iterator[Packet]:
         for frame in self._decoded():
-            assert frame.pts is not None and frame.time_base is not None
-            frame.pts -= round(self._sound.start / frame.time_base)
-            graph = graph or gap_filler(frame)
-            graph.push(frame)
-            yield from pulled(graph)
-        if graph is not None:
-            graph.push(None)
-            yield from pulled(graph)
+            if filler.takes(frame):
+                for continuous in filler.push(frame):
+                    yield from self._target.encode(continuous)
+            else:
+                self._damaged = True
+        for continuous in filler.push(None):
+            yield from self._target.encode(continuous)
+        yield from self._target.encode(None)
 
     def _decoded(self) -> Iterator[AudioFrame]:
-        for packet in self._input.demux(self._source):
+        for packet in self._demuxed():
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError:
+            except av.error.FFmpegError:
                 self._damaged = True
                 continue
-            yield from (frame for frame in frames if frame.pts is not None)
+            for frame in cast(list[AudioFrame], frames):
+                if frame.pts is not None and frame.time_base is not None:
+                    frame.pts -= round(self._sound.start / frame.time_base)
+                    yield frame
+
+    def _demuxed(self) -> Iterator[Packet]:
+        try:
+            yield from self._input.demux(self._source)
+        except av.error.FFmpegError:
+            self._damaged = True
+
+
+class GapFiller:
+    """Makes sound continuous from 0 on: silence where there is none, since encoders merely count.
+
+    Args:
+        first: frames of another kind than this one are not taken.
+    """
+
+    def __init__(self, first: AudioFrame) -> None:
+        self._kind = kind_of(first)
+        self._graph = Graph()
+        source = self._graph.add_abuffer(
+            sample_rate=first.sample_rate,
+            format=first.format,
+            layout=first.layout,
+            time_base=first.time_base,
+        )
+        fill = self._graph.add("aresample", "async=1:first_pts=0")
+        self._graph.link_nodes(source, fill, self._graph.add("abuffersink")).configure()
+
+    def takes(self, frame: AudioFrame) -> bool:
+        return kind_of(frame) == self._kind
+
+    def push(self, frame: AudioFrame | None) -> Iterator[AudioFrame]:
+        """Take a frame, or None at the end, and give what is ready."""
+        self._graph.push(frame)
+        return cast(Iterator[AudioFrame], pulled(self._graph))
+
+
+def kind_of(frame: AudioFrame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.format.name, frame.layout.name
+
+
+def pulled(graph: Graph) -> Iterator[AudioFrame | VideoFrame]:
+    """All frames that a filter has ready."""
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
 
 
 def audio_stream(container: InputContainer) -> AudioStream:
@@ -129,32 +190,16 @@ def audio_stream(container: InputContainer) -> AudioStream:
     return cast(AudioStream, container.streams.best("audio"))
 
 
-def first_frame(sound: Sound) -> AudioFrame:
-    """Decode no more than the first frame."""
-    with open_container(sound.path) as container:
-        return next(container.decode(audio_stream(container)))
+def first_frame(sound: Sound) -> AudioFrame | None:
+    """Decode no more than the first frame; None if none can be."""
+    with suppress(av.error.FFmpegError), open_container(sound.path) as container:
+        for packet in container.demux(audio_stream(container)):
+            with suppress(av.error.FFmpegError):
+                for frame in packet.decode():
+                    return cast(AudioFrame, frame)
+    return None
 
 
-def gap_filler(frame: AudioFrame) -> Graph:
-    """Make a filter for frames like this one: silence wherever there are none, from 0 on."""
-    graph = Graph()
-    graph.link_nodes(
-        graph.add_abuffer(
-            sample_rate=frame.sample_rate,
-            format=frame.format,
-            layout=frame.layout.name,
-            time_base=frame.time_base,
-        ),
-        graph.add("aresample", "async=1:first_pts=0"),
-        graph.add("abuffersink"),
-    ).configure()
-    return graph
-
-
-def pulled(graph: Graph) -> Iterator[AudioFrame]:
-    """All frames that a filter has ready."""
-    while True:
-        try:
-            yield cast(AudioFrame, graph.pull())
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
+def end_of(packet: Packet) -> Fraction:
+    """The second at which what is in a packet has been heard."""
+    return seconds((packet.pts or 0) + (packet.duration or 0), packet.time_base)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -16,11 +15,8 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from engine.image import one_line
-from engine.sound import SoundFormat, SoundTrack, pulled
+from engine.sound import SoundFormat, SoundTrack, open_track, pulled
 from engine.video_reader import Sound
-
-_log = logging.getLogger(__name__)
 
 BT709 = 1
 LIMITED_RANGE = 1
@@ -116,27 +112,16 @@ class FrameEncoder:
             context.color_range = LIMITED_RANGE
         self._stream.height = height + self._missing[0]
         self._stream.width = width + self._missing[1]
-        self._track = None if sound is None else self._open_track(sound)
-
-    def _open_track(self, sound: Sound) -> SoundTrack | None:
-        if self._encoding.sound is None:
-            return None
-        try:
-            return SoundTrack(sound, self._output, self._encoding.sound)
-        except (av.error.FFmpegError, ValueError) as error:
-            _log.warning(
-                "%s: its sound cannot be used (%s); the result is silent",
-                sound.path,
-                one_line(error),
-            )
-        return None
+        self._track: SoundTrack | None = None
+        if sound is not None and encoding.sound is not None:
+            self._track = open_track(sound, self._output, encoding.sound)
 
     def add(self, image: np.ndarray) -> None:
         """Encode one frame, and the sound that is heard with it."""
         begin, shortest = self._end, self._encoding.shortest
-        moment = self._moment_after(self._count)
-        end = round(moment / self._tick)
         self._count += 1
+        moment = self._moment(self._count)
+        end = round(moment / self._tick)
         if begin == 0:
             end = max(end, shortest)
         elif end - begin < shortest:  # Its time goes to the next one.
@@ -153,6 +138,8 @@ class FrameEncoder:
     def finish(self) -> None:
         """Encode what is under way, and complete the file."""
         self._encode(chain(self._prepared(None), [None]))
+        if self._track is not None:
+            self._track.finish(self._moment(self._count))
         self._output.close()
 
     def close(self) -> None:
@@ -163,8 +150,9 @@ class FrameEncoder:
             if self._track is not None:
                 self._track.close()
 
-    def _moment_after(self, index: int) -> Fraction:
-        return (index + 1) / self._fps if self._times is None else self._times[index + 1]
+    def _moment(self, index: int) -> Fraction:
+        """When frame `index` begins, in seconds."""
+        return index / self._fps if self._times is None else self._times[index]
 
     def _encode(self, frames: Iterator[VideoFrame | None]) -> None:
         for frame in frames:
