@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from engine.errors import UserError
 from engine.video import VideoWriter, open_video
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 @pytest.mark.parametrize("fps", [NTSC, Fraction(24000, 1001), Fraction(10)])
 def test_frames_and_exact_rates_survive(tmp_path: Path, suffix: str, fps: Fraction) -> None:
     reader = open_video(write(tmp_path / f"clip{suffix}", numbered(12), fps=fps))
@@ -27,7 +28,7 @@ def test_frames_and_exact_rates_survive(tmp_path: Path, suffix: str, fps: Fracti
     assert [number_of(frame) for frame in reader] == list(range(12))
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_colours_survive(tmp_path: Path, suffix: str) -> None:
     frame = next(iter(open_video(write(tmp_path / f"clip{suffix}", [patches()] * 3))))
     assert patch_error(frame) <= 4
@@ -80,9 +81,35 @@ def earlier(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_an_exception_leaves_the_earlier_file(earlier: Path, error: type[BaseException]) -> None:
     with pytest.raises(error), VideoWriter(earlier, fps=NTSC) as writer:
-        while len(list(earlier.parent.iterdir())) == 1:  # Until ffmpeg has begun the file.
+        while len(list(earlier.parent.iterdir())) == 1:  # Until the file has been begun.
             writer.write(patches())
         raise error
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Let writing fail as it does on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".gif"])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (10, 32, 48, 3), np.uint8)
+    size = write(tmp_path / f"whole{suffix}", list(noise)).stat().st_size
+    folder = tmp_path / "full"
+    for room in (0, size // 2, size - 1):  # At the start, on the way, and when all seems done.
+        with (
+            files_no_larger_than(room),
+            pytest.raises(UserError, match=r"clip\..*cannot be written \("),
+        ):
+            write(folder / f"clip{suffix}", list(noise))
+        assert list(folder.iterdir()) == []
 
 
 def test_an_exception_leaves_nothing_open(tmp_path: Path) -> None:
@@ -127,7 +154,7 @@ def test_terminating_the_program_leaves_the_earlier_file(earlier: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    errors = process.communicate(timeout=20)[1]
+    errors = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + signal.SIGTERM
     assert errors == ""
 
