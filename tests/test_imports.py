@@ -39,7 +39,7 @@ ALLOWED = {
         "modules.util",
         "modules.geometry",
     ),
-    "modules.folding": ("modules.util",),
+    "modules.folding": ("modules.generator", "modules.util"),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }
