@@ -32,6 +32,12 @@ class Animator:
         precision: of weights and feature maps. What a half precision cannot hold is computed again
             in float32, with a warning.
         compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
+
+    Attributes:
+        kp_detector, generator: the folded networks.
+        detect_batch, decode: what runs batch after batch: their forward and decode, compiled if so
+            asked.
+        compiled: whether they are.
     """
 
     def __init__(
@@ -50,10 +56,10 @@ class Animator:
         self.kp_detector = place(fold(kp_detector, dtype=precision), device)
         self.generator = place(fold(generator, dtype=precision), device)
         self._trained = kp_detector, generator
-        self._detect, self._decode = self.kp_detector.forward, self.generator.decode
+        self.detect_batch, self.decode = self.kp_detector.forward, self.generator.decode
         self.compiled = compile and can_compile(device)
         if self.compiled:
-            self._detect, self._decode = compiled(self._detect), compiled(self._decode)
+            self.detect_batch, self.decode = compiled(self.detect_batch), compiled(self.decode)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Source:
@@ -102,9 +108,9 @@ class Animator:
         self, source: Source, batch: Tensor, reference: Keypoints, options: MotionTransfer
     ) -> Tensor:
         """The predictions (B, C, H, W), on the CPU, for driving frames (B, C, H, W)."""
-        kp_driving = self._detect(place(self._padded(batch), self.device))
+        kp_driving = self.detect_batch(place(self._padded(batch), self.device))
         keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
-        generated = self._decode(source.expand(len(keypoints.value)), keypoints)
+        generated = self.decode(source.expand(len(keypoints.value)), keypoints)
         flow = None if generated.motion is None else generated.motion.deformation
         finite = self._is_finite(*kp_driving, flow, generated.prediction)[: len(batch)]
         predictions = generated.prediction[: len(batch)].cpu().contiguous()
