@@ -8,7 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from engine.compilation import can_compile, compiled
+from engine.compilation import can_compile, compile_networks
 from engine.device import place
 from modules.folding import fold
 from modules.generator import OcclusionAwareGenerator, Source
@@ -34,10 +34,8 @@ class Animator:
         compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
 
     Attributes:
-        kp_detector, generator: the folded networks.
-        detect_batch, decode: what runs batch after batch: their forward and decode, compiled if so
-            asked.
-        compiled: whether they are.
+        kp_detector, generator: what it runs: folded copies.
+        compiled: whether they are, which they are only if asked for and if this machine can.
     """
 
     def __init__(
@@ -56,27 +54,26 @@ class Animator:
         self.kp_detector = place(fold(kp_detector, dtype=precision), device)
         self.generator = place(fold(generator, dtype=precision), device)
         self._trained = kp_detector, generator
-        self.detect_batch, self.decode = self.kp_detector.forward, self.generator.decode
         self.compiled = compile and can_compile(device)
         if self.compiled:
-            self.detect_batch, self.decode = compiled(self.detect_batch), compiled(self.decode)
+            compile_networks(self.kp_detector, self.generator)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Source:
         """Prepare a source picture (C, H, W) in [0, 1] for any number of driving frames."""
+        keypoints = self.detect(image)
         batch = place(image.unsqueeze(0), self.device)  # (1, C, H, W)
-        source = Source(batch, self.generator.encode(batch), self.kp_detector(batch))
-        if self._is_finite(source.features, *source.keypoints).all():
-            return source
-        return self._exact.encode(image)
+        features = self.generator.encode(batch)
+        if not self._is_finite(features).all():
+            features = self._exact.generator.encode(batch)
+        return Source(batch, features, keypoints)
 
     @torch.inference_mode()
     def detect(self, image: Tensor) -> Keypoints:
         """The keypoints of one picture (C, H, W) in [0, 1]."""
-        keypoints = self.kp_detector(place(image.unsqueeze(0), self.device))
-        if self._is_finite(*keypoints).all():
-            return keypoints
-        return self._exact.detect(image)
+        batch = place(self._padded(image.unsqueeze(0)), self.device)
+        keypoints = self.kp_detector(batch).at(0)
+        return keypoints if self._is_finite(*keypoints).all() else self._exact.detect(image)
 
     @torch.inference_mode()
     def animate(
@@ -108,9 +105,9 @@ class Animator:
         self, source: Source, batch: Tensor, reference: Keypoints, options: MotionTransfer
     ) -> Tensor:
         """The predictions (B, C, H, W), on the CPU, for driving frames (B, C, H, W)."""
-        kp_driving = self.detect_batch(place(self._padded(batch), self.device))
+        kp_driving = self.kp_detector(place(self._padded(batch), self.device))
         keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
-        generated = self.decode(source.expand(len(keypoints.value)), keypoints)
+        generated = self.generator.decode(source.expand(len(keypoints.value)), keypoints)
         flow = None if generated.motion is None else generated.motion.deformation
         finite = self._is_finite(*kp_driving, flow, generated.prediction)[: len(batch)]
         predictions = generated.prediction[: len(batch)].cpu().contiguous()
@@ -132,11 +129,11 @@ class Animator:
         return finite
 
     def _padded(self, batch: Tensor) -> Tensor:
-        """The last batch filled up: compiled code is for one size."""
+        """A small batch filled up: compiled code is for one size."""
         missing = self.batch_size - len(batch)
         if not self.compiled or missing == 0:
             return batch
-        return torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)])
+        return torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)])  # (batch_size, C, H, W)
 
     @cached_property
     def _exact(self) -> "Animator":

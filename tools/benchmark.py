@@ -104,7 +104,6 @@ def benchmark(
         "work_gflop_per_frame": round(speed.work, 4),
         "matrix_product_gflop_per_s": round(rate, 1),
         **{f"{part}_ms": round(value, 2) for part, value in milliseconds._asdict().items()},
-        "networks_ms": round(milliseconds.networks, 2),
         "share_of_matrix_product_rate": round(speed.work / milliseconds.networks / rate * 1000, 3),
         "frames_per_second": round(speed.end_to_end, 2),
         "first_batch_s": round(speed.first_batch, 2),

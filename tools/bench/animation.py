@@ -18,7 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine.animator import Animator
 from engine.build import InferenceNetworks
 from engine.clip import Clip, open_clip
-from engine.compilation import compiled
 from engine.device import place
 from engine.pipeline import ahead, behind
 from engine.video import to_frame
@@ -33,17 +32,14 @@ _FPS = Fraction(25)
 
 
 class Milliseconds(NamedTuple):
-    """What each part takes for one frame, run alone."""
+    """What each part takes for one frame, run alone; `networks` are the three before it."""
 
     decode: float
     detector: float
     dense_motion: float
     generator: float
+    networks: float
     encode: float
-
-    @property
-    def networks(self) -> float:
-        return self.detector + self.dense_motion + self.generator
 
 
 class Speed(NamedTuple):
@@ -81,8 +77,8 @@ def measure(animator: Animator, size: tuple[int, int, int], *, seconds: float) -
             first_batch = time.perf_counter() - start
             decode = _per_frame(lambda: list(clip), len(list(clip)), CPU, seconds)
             encode = _per_frame(lambda: _write([picture] * 8, folder / "out.mp4"), 8, CPU, seconds)
-            networks = _networks(animator, picture, seconds)
-            milliseconds = Milliseconds(decode, *networks, encode)
+            pieces = _networks(animator, picture, seconds)
+            milliseconds = Milliseconds._make([decode, *pieces, encode])
             batches = max(4, round(seconds * 1000 / milliseconds.networks / animator.batch_size))
             frames = islice(_again_and_again(clip), batches * animator.batch_size)
             end_to_end = _frames_per_second(animator, picture, frames, folder / "all.mp4")
@@ -118,34 +114,37 @@ def measure_plain(
     return Plain(counter.get_total_flops() / GIGA, milliseconds)
 
 
-def _networks(animator: Animator, picture: Tensor, seconds: float) -> tuple[float, float, float]:
-    """Milliseconds per frame of detector, dense motion and the rest of the generator."""
-    device, count = animator.device, animator.batch_size
-    with torch.inference_mode():
-        batch, source, keypoints = _inputs(animator, picture)
-        detector = _per_frame(lambda: animator.detect_batch(batch), count, device, seconds)
-        whole = _per_frame(lambda: animator.decode(source, keypoints), count, device, seconds)
-        dense_motion = 0.0
-        if animator.generator.dense_motion_network is not None:
-            network = animator.generator.dense_motion_network.forward
-            move = compiled(network) if animator.compiled else network
-            dense_motion = _per_frame(
-                lambda: move(source.image, source.keypoints, keypoints), count, device, seconds
-            )
-    return detector, dense_motion, whole - dense_motion
+@torch.inference_mode()
+def _networks(animator: Animator, picture: Tensor, seconds: float) -> list[float]:
+    """Milliseconds per frame: detector, dense motion, painting; and all three in one go."""
+    detector, generator = animator.kp_detector, animator.generator
+    batch, source, keypoints = _inputs(animator, picture)
+    motion = generator.decode(source, keypoints).motion
+
+    def move() -> object:
+        network = generator.dense_motion_network
+        return None if network is None else network(source.image, source.keypoints, keypoints)
+
+    pieces = (
+        lambda: detector(batch),
+        move,
+        lambda: generator.paint(source.features, motion),
+        lambda: generator.decode(source, detector(batch)),
+    )
+    return [_per_frame(piece, len(batch), animator.device, seconds) for piece in pieces]
 
 
+@torch.inference_mode()
 def _work(animator: Animator, picture: Tensor) -> float:
     """GFLOP per driving frame, counted where convolutions and matrix products are called."""
-    # Counted on the networks that are not compiled: compiled ones call what they like.
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        batch, source, keypoints = _inputs(animator, picture)
-        before = counter.get_total_flops()
-        animator.kp_detector(batch)
-        animator.generator.decode(source, keypoints)
-    return (counter.get_total_flops() - before) / animator.batch_size / GIGA
+    batch, source, _ = _inputs(animator, picture)
+    # Compiled code calls what it likes, so this runs what it was compiled from.
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        animator.generator.decode(source, animator.kp_detector(batch))
+    return counter.get_total_flops() / len(batch) / GIGA
 
 
+@torch.inference_mode()
 def _inputs(animator: Animator, picture: Tensor) -> tuple[Tensor, Source, Keypoints]:
     """A batch of frames, and the source and keypoints to generate it from."""
     frames = torch.rand(animator.batch_size, *picture.shape)
