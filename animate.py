@@ -4,36 +4,43 @@
         --source_image face.jpg --driving_video talk.mp4 --result_video moved.mp4
     python animate.py --checkpoint log/RUN/best-checkpoint.pth.tar --pairs
 
+    torchrun --nproc_per_node 4 animate.py --checkpoint vox.pth.tar --pairs
+
 The first moves one picture; by default the picture keeps its own pose and takes the change of the
 driving video's (--relative). The second animates pairs of the dataset's test videos: those of
-pairs_list, or drawn at random with a fixed seed. Without arguments it animates the files in demo/.
+pairs_list, or drawn at random with a fixed seed; the third shares them out between processes.
+Without arguments it animates the files in demo/.
 """
 
 import argparse
 import time
 from collections.abc import Sequence
-from itertools import tee
 from pathlib import Path
+from typing import Literal
 
-from torch import Tensor
+import torch
 from tqdm import tqdm
 
 from config.schema import Config
-from engine.animation_output import AnimationOutput
+from engine import distributed
+from engine.animation import Animation, AnimationOptions, animate_scene, check_best_frame, report
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
 from engine.checkpoint import load_weights, read_torch_file
-from engine.clip import Clip, open_clip
+from engine.clip import open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
+from engine.framing import Box, read_box
 from engine.output import check_file, write_json
 from engine.precision import PRECISIONS, choose_precision
-from engine.video import read_image, resize_frame, to_frame, to_tensor
+from engine.progress import Bar
+from engine.scene import Scene, open_scene
+from engine.video import to_frame
 from frames_dataset import AnimationPair, PairedDataset, split_videos
-from modules.keypoints import Keypoints, MotionTransfer
 
 DEMO = Path(__file__).parent / "demo"
+DEFAULT_RESULT = Path("result.mp4")
 PAIRS_SEED = 0
 
 
@@ -53,10 +60,7 @@ def parse_arguments() -> argparse.Namespace:
         "side by side",
     )
     parser.add_argument(
-        "--result_video",
-        type=Path,
-        default=Path("result.mp4"),
-        help=".mp4, .mov, .mkv, .webm or .gif",
+        "--result_video", type=Path, help=".mp4, .mov, .mkv, .webm or .gif; default: result.mp4"
     )
     parser.add_argument("--pairs", action="store_true", help="animate pairs of test videos")
     parser.add_argument("--log_dir", type=Path, help="--pairs: default: the checkpoint's folder")
@@ -68,9 +72,24 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--best_frame",
-        type=int,
-        metavar="N",
-        help="the driving frame whose pose is most like the source's; default: the first, 0",
+        metavar="auto|N",
+        help="the driving frame whose pose is most like the source's; auto finds it, by the "
+        "keypoints; default: the first, 0",
+    )
+    parser.add_argument(
+        "--smooth", action="store_true", help="steady the driving keypoints over time"
+    )
+    parser.add_argument(
+        "--crop",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("source|driving", "X,Y,W,H"),
+        help="the part of the picture, or of the video, to take, in pixels; of it, as by default "
+        "of the whole, the middle that has the aspect of the networks",
+    )
+    parser.add_argument(
+        "--paste_back", action="store_true", help="show the result in the whole source picture"
     )
     audio = parser.add_mutually_exclusive_group()
     audio.add_argument("--audio", action="store_true", help="keep the driving sound (the default)")
@@ -87,7 +106,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--side_by_side",
         action="store_true",
-        help="show source and driving beside the result, and write a picture of some frames",
+        help="show source and driving, with keypoints, beside the result, and write a picture of "
+        "some frames",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
     parser.add_argument(
@@ -97,30 +117,33 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    started = time.monotonic()
     args = parse_arguments()
     if args.batch_size < 1:
         raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
+    check_flags(args)
     set_default_files(args)
-    device = choose_device(args.device)
-    precision = choose_precision(args.precision, device)
-    set_precision(args.precision)
+    with distributed.processes(choose_device(args.device)) as device:
+        animator, config = load_animator(args, device)
+        options = animation_options(config, args)
+        if args.pairs:
+            animate_pairs(animator, config, options, args)
+        else:
+            animate_one(animator, config, options, args, started=started)
 
-    state = read_torch_file(args.checkpoint)
-    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
-    networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, state, networks._asdict())
-    animator = Animator(
-        **networks._asdict(),
-        device=device,
-        batch_size=args.batch_size,
-        precision=precision,
-        compile=args.compile,
-    )
 
-    if args.pairs:
-        animate_pairs(animator, config, args)
-    else:
-        animate_one(animator, config, args)
+def check_flags(args: argparse.Namespace) -> None:
+    """See that no flag would be ignored.
+
+    Raises:
+        UserError: one would.
+    """
+    of_one = ("source_image", "driving_video", "result_video", "save_frames", "crop", "paste_back")
+    useless = of_one if args.pairs else ("log_dir",)
+    for name in useless:
+        if getattr(args, name):
+            where = "with --pairs, whose results go into --log_dir" if args.pairs else "no --pairs"
+            raise UserError(f"--{name}: has no effect {where}; leave it out")
 
 
 def set_default_files(args: argparse.Namespace) -> None:
@@ -136,63 +159,114 @@ def set_default_files(args: argparse.Namespace) -> None:
             raise UserError(f"--{name}: missing; name a file, or none at all for the demo")
 
 
-def motion_options(config: Config, args: argparse.Namespace) -> MotionTransfer:
+def load_animator(args: argparse.Namespace, device: torch.device) -> tuple[Animator, Config]:
+    """The networks of the checkpoint, ready to animate, and their config."""
+    precision = choose_precision(args.precision, device)
+    set_precision(args.precision)
+    state = read_torch_file(args.checkpoint)
+    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
+    networks = build_inference_networks(config.model_params)
+    load_weights(args.checkpoint, state, networks._asdict())
+    animator = Animator(
+        **networks._asdict(),
+        device=device,
+        batch_size=args.batch_size,
+        precision=precision,
+        compile=args.compile,
+    )
+    return animator, config
+
+
+def animation_options(config: Config, args: argparse.Namespace) -> AnimationOptions:
     """What the config says, unless the command line says otherwise."""
-    options = build_motion_transfer(config)
+    motion = build_motion_transfer(config)
     if args.relative or args.absolute:
-        options = options._replace(relative=args.relative)
-    return options._replace(adapt_scale=args.adapt_scale or options.adapt_scale)
+        motion = motion._replace(relative=args.relative)
+    motion = motion._replace(adapt_scale=args.adapt_scale or motion.adapt_scale)
+    return AnimationOptions(
+        motion=motion,
+        best_frame=read_best_frame(args.best_frame),
+        smooth=args.smooth,
+        paste_back=args.paste_back,
+        side_by_side=args.side_by_side or args.pairs,
+        sound=not args.no_audio,
+    )
 
 
-def animate_one(animator: Animator, config: Config, args: argparse.Namespace) -> None:
+def read_best_frame(text: str | None) -> int | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return text  # type: ignore[return-value]
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"--best_frame {text}: write auto or the number of a frame") from None
+
+
+def read_crops(crops: Sequence[Sequence[str]]) -> dict[str, Box]:
+    """--crop: by what is cut, the part that stays."""
+    for name, _ in crops:
+        if name not in ("source", "driving"):
+            raise UserError(f"--crop {name}: write source or driving")
+    return {name: read_box(text) for name, text in crops}
+
+
+# ----- one picture
+
+
+def animate_one(
+    animator: Animator,
+    config: Config,
+    options: AnimationOptions,
+    args: argparse.Namespace,
+    *,
+    started: float,
+) -> None:
     """Move the picture by the video, and report."""
-    check_results(args)
-    frame_shape = config.dataset_params.frame_shape
-    picture = to_tensor(resize_frame(read_image(args.source_image), frame_shape[:2]))
-    options = motion_options(config, args)
-    start = time.monotonic()
-    with open_clip(args.driving_video, frame_shape=frame_shape) as clip:
-        reference = None
-        if args.best_frame is not None:
-            reference = animator.detect(clip.frame(args.best_frame))
+    if distributed.world_size() > 1:
+        raise UserError("torchrun: shares out --pairs alone; use python animate.py for one picture")
+    result_video = args.result_video or DEFAULT_RESULT
+    check_results(args, result_video)
+    crops = read_crops(args.crop)
+    with (
+        open_scene(
+            args.source_image,
+            args.driving_video,
+            frame_shape=config.dataset_params.frame_shape,
+            crop_source=crops.get("source"),
+            crop_driving=crops.get("driving"),
+        ) as scene,
+        Bar() as bar,
+    ):
+        check_best_frame(scene.clip, options)
         announce(animator.device, asked=args.device)
-        output = AnimationOutput(
-            args.result_video,
-            fps=clip.fps,
-            times=clip.times,
-            sound=None if args.no_audio else clip.sound,
-            frames=args.save_frames,
-            source=to_frame(picture) if args.side_by_side else None,
-            num_frames=clip.num_frames,
+        loaded = time.monotonic() - started
+        animation = animate_scene(
+            animator,
+            scene,
+            options,
+            result_video=result_video,
+            save_frames=args.save_frames,
+            progress=bar.show,
         )
-        animate_clip(animator, picture, clip, options, output=output, reference=reference)
-    seconds = time.monotonic() - start
-    if args.json is not None:
-        report = {
-            "result_video": str(args.result_video),
-            "frames": output.num_frames,
-            "frames_per_second": str(clip.fps),
-            "size": list(frame_shape[:2]),
-            "seconds": round(seconds, 3),
-            "device": str(animator.device),
-            **options._asdict(),
-        }
-        write_json(args.json, report)
-    print(f"{args.result_video}: {output.num_frames} frames in {seconds:.1f} s")
-    if output.picture is not None:
-        print(f"{output.picture}: some of them, below the driving frames")
+        if args.json is not None:
+            files = ("checkpoint", "config", "source_image", "driving_video", "save_frames")
+            given = {name: getattr(args, name) and str(getattr(args, name)) for name in files}
+            content = report(animation, scene, animator, options)
+            content["seconds"] = {"load": loaded, **animation.seconds}
+            write_json(args.json, content | {"files": given, "set": args.set})
+    print_animation(animation, scene, args)
 
 
-def check_results(args: argparse.Namespace) -> None:
+def check_results(args: argparse.Namespace, result_video: Path) -> None:
     """See that the report can be written, and that no result replaces what it is made from.
 
     Raises:
         UserError: it cannot, or would.
     """
-    results = {"--result_video": args.result_video, "--save_frames": args.save_frames}
+    results = {"--result_video": result_video, "--save_frames": args.save_frames}
     results["--json"] = args.json
     if args.side_by_side:
-        results["--side_by_side"] = args.result_video.with_suffix(".png")
+        results["--side_by_side"] = result_video.with_suffix(".png")
     inputs = (args.checkpoint, args.config, args.source_image, args.driving_video)
     given = {path.resolve(): path for path in inputs if path is not None}
     for flag, path in results.items():
@@ -205,8 +279,29 @@ def check_results(args: argparse.Namespace) -> None:
         check_file(args.json)
 
 
-def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) -> None:
-    """Animate pairs of the dataset's test videos."""
+def print_animation(animation: Animation, scene: Scene, args: argparse.Namespace) -> None:
+    seconds = animation.seconds["total"]
+    print(f"{animation.video}: {animation.num_frames} frames in {seconds:.1f} s")
+    if animation.picture is not None:
+        print(f"{animation.picture}: some of them, below the driving frames")
+    if args.best_frame == "auto":
+        print(f"{args.driving_video}: frame {animation.best_frame} is most like the source")
+    reader = scene.clip.reader
+    for path, box, size, name in (
+        (args.source_image, scene.box, scene.picture.shape[:2], "source"),
+        (args.driving_video, scene.clip.box, (reader.height, reader.width), "driving"),
+    ):
+        if box is not None and (box.height, box.width) != tuple(size) and not args.crop:
+            print(f"{path}: cut to {box} (x,y,w,h); --crop {name} x,y,w,h chooses another part")
+
+
+# ----- pairs of test videos
+
+
+def animate_pairs(
+    animator: Animator, config: Config, options: AnimationOptions, args: argparse.Namespace
+) -> None:
+    """Animate pairs of the dataset's test videos, each process its share of them."""
     params, data = config.animate_params, config.dataset_params
     folder = (args.log_dir or args.checkpoint.parent) / "animation"
     pairs = PairedDataset(
@@ -215,36 +310,53 @@ def animate_pairs(animator: Animator, config: Config, args: argparse.Namespace) 
         pairs_list=None if data.pairs_list is None else Path(data.pairs_list),
         seed=PAIRS_SEED,
     )
-    check_pairs(pairs, config)
+    check_pairs(pairs, config, options)
     if args.json is not None:
         check_file(args.json)
-    options = motion_options(config, args)
     names = names_of(every_pair(pairs))
-    announce(animator.device, asked=args.device)
-    for index in tqdm(range(len(pairs)), unit="pair", disable=None):
-        pair, name = pairs[index], names[index]
-        with (
-            open_clip(pair.source, frame_shape=data.frame_shape) as source,
-            open_clip(pair.driving, frame_shape=data.frame_shape) as driving,
-        ):
-            picture = source.frame(pair.frame)
-            output = AnimationOutput(
-                folder / f"{name}{params.format}",
-                fps=driving.fps,
-                times=driving.times,
-                sound=None if args.no_audio else driving.sound,
-                frames=folder / "png" / name,
-                source=to_frame(picture),
-                num_frames=driving.num_frames,
-            )
-            animate_clip(animator, picture, driving, options, output=output)
-    if args.json is not None:
-        report = [
+    first = distributed.is_first()
+    if first:
+        announce(animator.device, asked=args.device)
+    share = range(distributed.rank(), len(pairs), distributed.world_size())
+    for index in tqdm(share, unit="pair", disable=None if first else True):
+        video = folder / f"{names[index]}{params.format}"
+        animate_pair(animator, pairs[index], config, options, video=video)
+    distributed.total(torch.zeros((), device=animator.device))  # waits for the others
+    if args.json is not None and first:
+        content = [
             {"source": str(p.source), "driving": str(p.driving), "frame": p.frame, "name": name}
             for p, name in zip(every_pair(pairs), names, strict=True)
         ]
-        write_json(args.json, {"folder": str(folder), **options._asdict(), "pairs": report})
-    print(f"{folder}: {len(pairs)} videos of source, driving and result")
+        write_json(args.json, {"folder": str(folder), **options.motion._asdict(), "pairs": content})
+    if first:
+        print(f"{folder}: {len(pairs)} videos of source, driving and result")
+
+
+def animate_pair(
+    animator: Animator,
+    pair: AnimationPair,
+    config: Config,
+    options: AnimationOptions,
+    *,
+    video: Path,
+) -> None:
+    """Animate one pair, its frames resized as in training."""
+    frame_shape = config.dataset_params.frame_shape
+    with (
+        open_clip(pair.source, frame_shape=frame_shape) as source,
+        open_clip(pair.driving, frame_shape=frame_shape) as driving,
+        Bar() as bar,
+    ):
+        picture = to_frame(source.frame(pair.frame))
+        whole = Box(0, 0, picture.shape[1], picture.shape[0])
+        animate_scene(
+            animator,
+            Scene(picture, whole, driving),
+            options,
+            result_video=video,
+            save_frames=video.parent / "png" / video.stem,
+            progress=bar.show,
+        )
 
 
 def every_pair(pairs: PairedDataset) -> list[AnimationPair]:
@@ -264,7 +376,7 @@ def names_of(pairs: Sequence[AnimationPair]) -> list[str]:
     return names
 
 
-def check_pairs(pairs: PairedDataset, config: Config) -> None:
+def check_pairs(pairs: PairedDataset, config: Config, options: AnimationOptions) -> None:
     """See that all videos can be opened and all frames are there, before the first is animated.
 
     Raises:
@@ -274,28 +386,10 @@ def check_pairs(pairs: PairedDataset, config: Config) -> None:
     for pair in every_pair(pairs):
         with (
             open_clip(pair.source, frame_shape=frame_shape) as source,
-            open_clip(pair.driving, frame_shape=frame_shape),
+            open_clip(pair.driving, frame_shape=frame_shape) as driving,
         ):
             source.frame(pair.frame)
-
-
-def animate_clip(
-    animator: Animator,
-    picture: Tensor,
-    clip: Clip,
-    options: MotionTransfer,
-    *,
-    output: AnimationOutput,
-    reference: Keypoints | None = None,
-) -> None:
-    """Move a picture (C, H, W) by a clip, in bounded memory; `reference` as in Animator.animate."""
-    with output:
-        shown, driving = tee(clip)
-        source = animator.encode(picture)
-        predictions = animator.animate(source, driving, options, reference=reference)
-        bar = tqdm(predictions, total=clip.num_frames, unit="frame", disable=None, leave=False)
-        for driving_frame, prediction in zip(shown, bar, strict=True):
-            output.write(to_frame(driving_frame), to_frame(prediction))
+            check_best_frame(driving, options)
 
 
 if __name__ == "__main__":

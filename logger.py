@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from engine.checkpoint import best_path, epoch_path, last_path, remove_old, write_checkpoint
+from engine.drawing import draw_points
 from engine.errors import UserError
 from engine.image import to_frame
 from modules.dense_motion import DenseMotion
@@ -32,7 +33,6 @@ from modules.model import GeneratorStep
 _SMALLEST_CELL = 128  # pixels; smaller frames are enlarged to at least this
 _GAP = 2  # pixels between cells
 _PAPER = "gainsboro"  # neither the black nor the white of an occlusion map
-_RIM_COLOUR = np.zeros(3, np.uint8)
 _BACKGROUND_COLOUR = np.full((1, 3), 128, np.uint8)
 
 
@@ -102,16 +102,17 @@ class Visualizer:
 
     def _with_keypoints(self, title: str, images: Tensor, keypoints: Keypoints) -> Column:
         height, width = images.shape[2:]
-        cells = _cells(images, (height, width)).astype(np.float32)  # (B, H, W, 3)
+        cells = _cells(images, (height, width))  # (B, H, W, 3)
         enlargement = cells.shape[1] // height
-        radius = max(1.5, self.kp_size * min(cells.shape[1:3]) / 256)
         points = keypoints.value[: len(images)].float().cpu().numpy()  # (B, K, 2)
         pixels = (points + 1) / 2 * (np.array([width, height]) - 1)
         centres = enlargement * pixels + (enlargement - 1) / 2
-        for k, colour in enumerate(self._colours(points.shape[1])):
-            _paint_discs(cells, centres[:, k], radius + 1, _RIM_COLOUR)
-            _paint_discs(cells, centres[:, k], radius, colour)
-        return Column(title, cells.round().astype(np.uint8))
+        colours = self._colours(points.shape[1])
+        drawn = [
+            draw_points(cell, centre, colours, size=self.kp_size)
+            for cell, centre in zip(cells, centres, strict=True)
+        ]
+        return Column(title, np.stack(drawn))
 
     def _motions(self, motion: DenseMotion, rows: slice, size: tuple[int, int]) -> Iterator[Column]:
         num_kp = motion.mask.shape[1] - 1
@@ -135,15 +136,6 @@ def _cells(images: Tensor, size: tuple[int, int]) -> np.ndarray:
     frames = np.stack([to_frame(image) for image in images])  # (B, H, W, 3)
     factor = max(1, math.ceil(_SMALLEST_CELL / min(size)))
     return frames.repeat(factor, axis=1).repeat(factor, axis=2)
-
-
-def _paint_discs(cells: np.ndarray, centres: np.ndarray, radius: float, colour: np.ndarray) -> None:
-    """Paint a smooth disc into each cell (B, H, W, 3), in place; its centre (x, y) is in pixels."""
-    y, x = np.ogrid[: cells.shape[1], : cells.shape[2]]
-    distance = np.hypot(x - centres[:, 0, None, None], y - centres[:, 1, None, None])
-    # fmax and fmin, because they ignore a NaN: a keypoint that is none is not drawn.
-    cover = np.fmin(np.fmax(radius + 0.5 - distance, 0), 1)[..., None]  # (B, H, W, 1)
-    cells += cover.astype(np.float32) * (colour - cells)
 
 
 def _draw_border(cells: np.ndarray, colour: np.ndarray) -> None:

@@ -23,9 +23,7 @@ class AnimationOutput:
         video: the file to write.
         fps, times, sound: as VideoWriter's.
         frames: a folder for the frames without loss; None for none.
-        source: the picture that is moved, uint8 (H, W, 3), to show source and driving frame to the
-            left of each result, and to write a picture of some of them beside the video; None to
-            show the results alone.
+        picture: whether to write a picture of some frames beside the video.
         num_frames: how many will come.
     """
 
@@ -37,12 +35,11 @@ class AnimationOutput:
         times: Sequence[Fraction] | None = None,
         sound: Sound | None = None,
         frames: Path | None,
-        source: np.ndarray | None,
+        picture: bool,
         num_frames: int,
     ) -> None:
         self.num_frames = 0
-        self.picture = None if source is None else video.with_suffix(".png")
-        self._source = source
+        self.picture = video.with_suffix(".png") if picture else None
         self._columns: list[np.ndarray] = []
         self._shown = set(np.linspace(0, num_frames - 1, _PICTURE_COLUMNS).round().astype(int))
         with ExitStack() as stack:  # closes the first should the second fail
@@ -50,16 +47,27 @@ class AnimationOutput:
             self._video = stack.enter_context(VideoWriter(video, fps=fps, times=times, sound=sound))
             self._stack = stack.pop_all()
 
-    def write(self, driving: np.ndarray, result: np.ndarray) -> None:
-        """Append a driving frame and what became of the source, uint8 (H, W, 3) each."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the video's frames, once there is one."""
+        assert self._video.size is not None
+        return self._video.size
+
+    def write(self, result: np.ndarray, panels: Sequence[np.ndarray]) -> None:
+        """Append a frame.
+
+        Args:
+            result: what the networks made, uint8 (H, W, 3), kept without loss.
+            panels: what the video shows side by side, of one size: the result alone, or the source,
+                the driving frame and the result.
+        """
         if self._frames is not None:
             self._frames.write(result)
-        if self._source is None:
-            self._video.write(result)
-        else:
-            self._video.write(np.concatenate([self._source, driving, result], axis=1))
-            if self.num_frames in self._shown:
-                self._columns.append(np.concatenate([driving, result]))
+        self._video.write(np.concatenate(panels, axis=1))
+        if self.picture is not None and self.num_frames in self._shown:
+            if not self._columns:
+                self._columns.append(np.concatenate([np.full_like(panels[0], 255), panels[0]]))
+            self._columns.append(np.concatenate(panels[1:]))
         self.num_frames += 1
 
     def __enter__(self) -> "AnimationOutput":
@@ -72,7 +80,6 @@ class AnimationOutput:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
-        if kind is None and self.picture is not None and self._source is not None:
-            beside = np.concatenate([np.full_like(self._source, 255), self._source])
-            picture = np.concatenate([beside, *self._columns], axis=1)
+        if kind is None and self.picture is not None:
+            picture = np.concatenate(self._columns, axis=1)
             write_whole(self.picture, lambda path: Image.fromarray(picture).save(path, "PNG"))

@@ -1,15 +1,18 @@
 """Encode a source once, then step through driving frames: the one inference loop."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
+from operator import itemgetter
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from engine.compilation import can_compile, compile_networks
+from engine.compilation import can_compile, compiled
 from engine.device import place
+from engine.smoothing import OneEuro, SmoothingState, smooth
 from modules.folding import fold
 from modules.generator import OcclusionAwareGenerator, Source
 from modules.keypoint_detector import KPDetector
@@ -18,6 +21,33 @@ from modules.keypoints import Keypoints, MotionTransfer, transfer_motion
 DEFAULT_BATCH_SIZE = 4
 
 _log = logging.getLogger(__name__)
+
+
+class Smoothing(NamedTuple):
+    """That keypoints are to be smoothed, how much, and when each frame is shown, in seconds."""
+
+    times: Sequence[float]
+    settings: OneEuro = OneEuro()
+
+
+class Tracked(NamedTuple):
+    """A batch of driving frames and where their keypoints are.
+
+    Attributes:
+        frames: (B, C, H, W) in [0, 1], on the CPU.
+        keypoints: of them, on the device; smoothed where that was asked for.
+    """
+
+    frames: Tensor
+    keypoints: Keypoints
+
+
+class Step(NamedTuple):
+    """A driving frame and what became of the source; images (C, H, W) in [0, 1] on the CPU."""
+
+    driving: Tensor
+    keypoints: Keypoints  # of the driving frame, (1, K, ...), on the CPU
+    prediction: Tensor
 
 
 class Animator:
@@ -32,10 +62,6 @@ class Animator:
         precision: of weights and feature maps. What a half precision cannot hold is computed again
             in float32, with a warning.
         compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
-
-    Attributes:
-        kp_detector, generator: what it runs: folded copies.
-        compiled: whether they are, which they are only if asked for and if this machine can.
     """
 
     def __init__(
@@ -54,36 +80,55 @@ class Animator:
         self.kp_detector = place(fold(kp_detector, dtype=precision), device)
         self.generator = place(fold(generator, dtype=precision), device)
         self._trained = kp_detector, generator
+        self._detect, self._decode = self.kp_detector.forward, self.generator.decode
         self.compiled = compile and can_compile(device)
         if self.compiled:
-            compile_networks(self.kp_detector, self.generator)
+            self._detect, self._decode = compiled(self._detect), compiled(self._decode)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Source:
         """Prepare a source picture (C, H, W) in [0, 1] for any number of driving frames."""
-        keypoints = self.detect(image)
         batch = place(image.unsqueeze(0), self.device)  # (1, C, H, W)
-        features = self.generator.encode(batch)
-        if not self._is_finite(features).all():
-            features = self._exact.generator.encode(batch)
-        return Source(batch, features, keypoints)
+        source = Source(batch, self.generator.encode(batch), self.kp_detector(batch))
+        if self._is_finite(source.features, *source.keypoints).all():
+            return source
+        return self._exact.encode(image)
 
     @torch.inference_mode()
     def detect(self, image: Tensor) -> Keypoints:
         """The keypoints of one picture (C, H, W) in [0, 1]."""
-        batch = place(self._padded(image.unsqueeze(0)), self.device)
-        keypoints = self.kp_detector(batch).at(0)
-        return keypoints if self._is_finite(*keypoints).all() else self._exact.detect(image)
+        keypoints = self.kp_detector(place(image.unsqueeze(0), self.device))
+        if self._is_finite(*keypoints).all():
+            return keypoints
+        return self._exact.detect(image)
 
     @torch.inference_mode()
-    def animate(
+    def track(
+        self, frames: Iterable[Tensor], *, smoothing: Smoothing | None = None
+    ) -> Iterator[Tracked]:
+        """Follow the keypoints through a video, its frames (C, H, W) in [0, 1] read as needed."""
+        state: SmoothingState | None = None
+        start = 0
+        for batch in _batches(frames, self.batch_size):
+            found = self._detect(place(self._padded(batch), self.device))
+            keypoints = found.map(itemgetter(slice(len(batch))))
+            if smoothing is not None:
+                keypoints = self._mended(batch, keypoints)
+                times = smoothing.times[start : start + len(batch)]
+                keypoints, state = smooth(keypoints, times, smoothing.settings, state)
+                start += len(batch)
+            yield Tracked(batch, keypoints)
+
+    @torch.inference_mode()
+    def steps(
         self,
         source: Source,
         frames: Iterable[Tensor],
         options: MotionTransfer,
         *,
         reference: Keypoints | None = None,
-    ) -> Iterator[Tensor]:
+        smoothing: Smoothing | None = None,
+    ) -> Iterator[Step]:
         """Move a source as the driving frames move.
 
         Args:
@@ -92,29 +137,63 @@ class Animator:
             options: how motion is carried over.
             reference: the keypoints of the driving frame that the source's pose stands for; the
                 first frame's where it is not given.
-
-        Yields:
-            One prediction (C, H, W) in [0, 1] on the CPU for each frame.
+            smoothing: of the driving keypoints over time, if wanted.
         """
-        for batch in _batches(frames, self.batch_size):
+        for batch, kp_driving in self.track(frames, smoothing=smoothing):
             if reference is None:
-                reference = self.detect(batch[0])
-            yield from self._predict(source, batch, reference, options)
+                reference = self._mended(batch[:1], kp_driving.at(0))
+            predictions = self._predict(source, batch, kp_driving, reference, options)
+            shown = kp_driving.map(Tensor.cpu)
+            for index, frame in enumerate(batch):
+                yield Step(frame, shown.at(index), predictions[index])
+
+    def animate(
+        self,
+        source: Source,
+        frames: Iterable[Tensor],
+        options: MotionTransfer,
+        *,
+        reference: Keypoints | None = None,
+    ) -> Iterator[Tensor]:
+        """Do as `steps`, and give the predictions (C, H, W) alone."""
+        for step in self.steps(source, frames, options, reference=reference):
+            yield step.prediction
 
     def _predict(
-        self, source: Source, batch: Tensor, reference: Keypoints, options: MotionTransfer
+        self,
+        source: Source,
+        batch: Tensor,
+        kp_driving: Keypoints,
+        reference: Keypoints,
+        options: MotionTransfer,
     ) -> Tensor:
         """The predictions (B, C, H, W), on the CPU, for driving frames (B, C, H, W)."""
-        kp_driving = self.kp_detector(place(self._padded(batch), self.device))
         keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
-        generated = self.generator.decode(source.expand(len(keypoints.value)), keypoints)
+        keypoints = keypoints.map(self._padded)
+        generated = self._decode(source.expand(len(keypoints.value)), keypoints)
         flow = None if generated.motion is None else generated.motion.deformation
-        finite = self._is_finite(*kp_driving, flow, generated.prediction)[: len(batch)]
+        finite = self._is_finite(*keypoints, flow, generated.prediction)[: len(batch)]
         predictions = generated.prediction[: len(batch)].cpu().contiguous()
         for index in (~finite).nonzero().flatten().tolist():
             frame = batch[index : index + 1]
-            predictions[index] = self._exact._predict(source, frame, reference, options)[0]
+            found = self._mended(frame, kp_driving.at(index))
+            predictions[index] = self._exact._predict(source, frame, found, reference, options)[0]
         return predictions
+
+    def _mended(self, batch: Tensor, keypoints: Keypoints) -> Keypoints:
+        """Keypoints of frames (B, C, H, W), found again where half precision could not hold them.
+
+        To look takes waiting for the device.
+        """
+        finite = self._is_finite(*keypoints)
+        if finite.all():
+            return keypoints
+        found = keypoints.map(Tensor.clone)
+        for index in (~finite).nonzero().flatten().tolist():
+            for part, exact in zip(found, self._exact.detect(batch[index]), strict=True):
+                if part is not None and exact is not None:
+                    part[index] = exact[0]
+        return found
 
     def _is_finite(self, *values: Tensor | None) -> Tensor:
         """Whether half precision could hold all values (B, ...) of each image: (B,).
@@ -129,11 +208,11 @@ class Animator:
         return finite
 
     def _padded(self, batch: Tensor) -> Tensor:
-        """A small batch filled up: compiled code is for one size."""
+        """What belongs to a batch (B, ...), filled up: compiled code is for one size."""
         missing = self.batch_size - len(batch)
         if not self.compiled or missing == 0:
             return batch
-        return torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)])  # (batch_size, C, H, W)
+        return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
 
     @cached_property
     def _exact(self) -> "Animator":

@@ -50,14 +50,24 @@ class Clip:
     def num_frames(self) -> int:
         return self.reader.num_frames
 
+    def moments(self) -> list[float]:
+        """When each frame is shown, in seconds."""
+        if self.times is None:
+            return [float(index / self.fps) for index in range(self.num_frames)]
+        return [float(time) for time in self.times[:-1]]
+
     def frame(self, index: int) -> Tensor:
         """Frame `index` alone, counted from 0. Raises UserError if the video has fewer frames."""
+        self.check_number(index)
+        return self._seen(self.reader.frames([index])[0])
+
+    def check_number(self, index: int) -> None:
+        """Raise UserError if the video has no frame `index`."""
         if not 0 <= index < self.num_frames:
             raise UserError(
                 f"{self.reader.path}: frame {index} is not among its {self.num_frames} frames, "
                 f"choose one from 0 to {self.num_frames - 1}"
             )
-        return self._seen(self.reader.frames([index])[0])
 
     def __iter__(self) -> Iterator[Tensor]:
         return map(self._seen, self.reader)

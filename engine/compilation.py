@@ -1,12 +1,14 @@
 """torch.compile, where the machine can."""
 
 import logging
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from modules.generator import OcclusionAwareGenerator
-from modules.keypoint_detector import KPDetector
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -25,19 +27,13 @@ def can_compile(device: torch.device) -> bool:
     return True
 
 
-def compile_networks(kp_detector: KPDetector, generator: OcclusionAwareGenerator) -> None:
-    """Compile, in place, what runs once for each batch, for the batch size of the first call.
-
-    Detector, dense motion and painting are three pieces, so that each can be timed.
-    """
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function for the sizes that it is first called with."""
     from torch._inductor import config
 
     # Weights that never change can be laid out for the convolutions once and for all.
     config.freezing = True
-    kp_detector.compile(dynamic=False)
-    if generator.dense_motion_network is not None:
-        generator.dense_motion_network.compile(dynamic=False)
-    generator.paint = torch.compile(generator.paint, dynamic=False)  # type: ignore[method-assign]
+    return torch.compile(function, dynamic=False)
 
 
 def _trial(x: Tensor) -> Tensor:

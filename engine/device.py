@@ -39,11 +39,13 @@ T = TypeVar("T", bound=torch.Tensor | torch.nn.Module)
 
 
 def place(thing: T, device: torch.device) -> T:
-    """Move images (B, C, H, W) or a network to a device, channels last.
+    """Move images (B, C, H, W) or a network to a device, channels last where that is faster.
 
     A training step is 1.15 times as fast so on a CPU in float32; a GPU's tensor cores gain more.
+    Apple's GPUs gain nothing, and some of their kernels take such memory for what it is not.
     """
-    return thing.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, return-value]
+    layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+    return thing.to(device=device, memory_format=layout)  # type: ignore[call-overload, return-value]
 
 
 def _best_device() -> torch.device:

@@ -1,10 +1,12 @@
 """Keypoints with local affine motion, their Gaussian maps, and the transfer of their motion."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from modules.geometry import coordinate_grid, inverse_2x2, matrix_times_matrix
@@ -26,13 +28,16 @@ class Keypoints(NamedTuple):
 
     def detach(self) -> "Keypoints":
         """The same keypoints, cut from the graph."""
-        jacobian = None if self.jacobian is None else self.jacobian.detach()
-        return Keypoints(self.value.detach(), jacobian)
+        return self.map(Tensor.detach)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Keypoints":
+        """The same change made to both parts."""
+        jacobian = None if self.jacobian is None else change(self.jacobian)
+        return Keypoints(change(self.value), jacobian)
 
     def at(self, index: int) -> "Keypoints":
         """Those of one image of the batch: (1, K, 2) and (1, K, 2, 2)."""
-        jacobian = None if self.jacobian is None else self.jacobian[index : index + 1]
-        return Keypoints(self.value[index : index + 1], jacobian)
+        return self.map(lambda part: part[index : index + 1])
 
     def expand(self, batch_size: int) -> "Keypoints":
         """The keypoints of one image, repeated for a batch without a copy."""
@@ -106,9 +111,6 @@ def hull_area(points: Tensor) -> float:
     """The area of the convex hull of points (K, 2); 0 for fewer than three or points on a line."""
     if len(points) < 3:
         return 0.0
-    # Imported here because few runs measure a hull, and the import takes a sixth of a second.
-    from scipy.spatial import ConvexHull, QhullError
-
     try:
         hull = ConvexHull(points.detach().cpu().numpy().astype(np.float64))
     except QhullError:

@@ -228,16 +228,41 @@ def test_the_report(tmp_path: Path, picture: Path, square: list[np.ndarray]) -> 
     files = ["--source_image", picture, "--driving_video", driving]
     animation(tmp_path, *files, "--absolute", "--adapt_scale", "--json", report)
     content = json.loads(report.read_text())
-    assert content.pop("seconds") > 0
+    seconds = content.pop("seconds")
+    assert seconds.keys() == {"load", "total", "decode", "networks", "encode"}
+    assert all(value >= 0 for value in seconds.values())
+    assert seconds["networks"] <= seconds["total"]
+    assert content.pop("animated_per_second") > 0
+    size = [GOLDEN_SIZE, GOLDEN_SIZE]
+    whole = [0, 0, GOLDEN_SIZE, GOLDEN_SIZE]
+    motion = {"relative": False, "relative_jacobian": True, "adapt_scale": True}
     assert content == {
         "result_video": str(tmp_path / "result.mp4"),
         "frames": 7,
         "frames_per_second": "30000/1001",
-        "size": [GOLDEN_SIZE, GOLDEN_SIZE],
+        "sizes": {"source": size, "driving": size, "network": size, "result": size},
+        "crop": {"source": whole, "driving": whole},
         "device": "cpu",
-        "relative": False,
-        "relative_jacobian": True,
-        "adapt_scale": True,
+        "precision": "float32",
+        "compile": False,
+        "batch_size": 3,
+        "best_frame": None,
+        "options": {
+            "motion": motion,
+            "best_frame": None,
+            "smooth": False,
+            "paste_back": False,
+            "side_by_side": False,
+            "sound": True,
+        },
+        "files": {
+            "checkpoint": str(golden_checkpoint(NAME)),
+            "config": str(tmp_path / "golden.yaml"),
+            "source_image": str(picture),
+            "driving_video": str(driving),
+            "save_frames": str(tmp_path / "frames"),
+        },
+        "set": [],
     }
     assert [path.name for path in report.parent.iterdir()] == ["report.json"]
 

@@ -5,7 +5,7 @@ Most cases run in this process, which saves importing torch; some as a person wo
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ import train
 NAME, OTHER = "small-jacobian", "small-zero-order"
 COMMANDS: dict[str, Callable[[], None]] = {
     "animate": animate.main,
+    "pairs": animate.main,
     "reconstruction": reconstruction.main,
     "train": train.main,
 }
@@ -84,6 +85,9 @@ class Place:
     def arguments(self, command: str) -> list[str]:
         """Those of a run in which nothing is wrong."""
         found = {"config": self.config, "checkpoint": self.checkpoint, "device": "cpu"}
+        if command == "pairs":
+            found |= {"log_dir": self.folder / "log", "json": self.folder / "report.json"}
+            return [*self._flags(found), "--pairs"]
         if command == "animate":
             found |= {"source_image": self.picture, "driving_video": self.driving}
             found |= {"result_video": self.result, "save_frames": self.folder / "frames"}
@@ -91,7 +95,11 @@ class Place:
             found |= {"log_dir": self.folder / "log"}
         if command != "train":
             found |= {"json": self.folder / "report.json"}
-        return [part for key, value in found.items() for part in (f"--{key}", str(value))]
+        return self._flags(found)
+
+    @staticmethod
+    def _flags(values: Mapping[str, object]) -> list[str]:
+        return [part for key, value in values.items() for part in (f"--{key}", str(value))]
 
 
 @pytest.fixture(scope="module")
@@ -357,31 +365,64 @@ def best_frame_negative(place: Place) -> list[object]:
     return ["--best_frame", -1]
 
 
+@case("pairs", "{folder}/data/test/", "frame 9999")
+def best_frame_past_the_end_of_a_pair(place: Place) -> list[object]:
+    return ["--best_frame", 9999]
+
+
+@case("animate pairs", "--best_frame auto", "absolute")
+def best_frame_of_no_use(place: Place) -> list[object]:
+    return ["--best_frame", "auto", "--absolute"]
+
+
 @case("animate", "--best_frame", "last")
 def best_frame_no_number(place: Place) -> list[object]:
     return ["--best_frame", "last"]
 
 
-@case("animate", "{folder}/pairs.csv", "source")
+@case("pairs", "{folder}/pairs.csv", "source")
 def pairs_list_of_other_columns(place: Place) -> list[object]:
     (place.folder / "pairs.csv").write_text("a,b\ne,f\n")
     place.set(dataset_params={"pairs_list": str(place.folder / "pairs.csv")})
-    return ["--pairs", "--log_dir", place.folder / "log"]
+    return []
 
 
-@case("animate", "{folder}/data/test/f.mp4", "frame 99")
+@case("pairs", "{folder}/data/test/f.mp4", "frame 99")
 def pairs_list_of_a_frame_past_the_end(place: Place) -> list[object]:
     (place.folder / "pairs.csv").write_text("source,driving,frame\ne,f,0\nf,e,99\n")
     place.set(dataset_params={"pairs_list": str(place.folder / "pairs.csv")})
-    return ["--pairs", "--log_dir", place.folder / "log"]
+    return []
 
 
-@case("animate", "{folder}/data/test/f.mp4")
+@case("pairs", "{folder}/data/test/f.mp4")
 def pair_damaged(place: Place) -> list[object]:
     (place.folder / "pairs.csv").write_text("source,driving\ne,e\ne,f\n")
     place.set(dataset_params={"pairs_list": str(place.folder / "pairs.csv")})
     place.driving.write_bytes(b"no video at all")
-    return ["--pairs", "--log_dir", place.folder / "log"]
+    return []
+
+
+# ----- framing
+
+
+@case("animate", "{folder}/picture.png: 1,0,64,64 ", "64x64")
+def crop_beyond_the_picture(place: Place) -> list[object]:
+    return ["--crop", "source", "1,0,64,64"]
+
+
+@case("animate", "{folder}/data/test/f.mp4: 0,0,0,64 ", "64x64")
+def crop_of_nothing(place: Place) -> list[object]:
+    return ["--crop", "driving", "0,0,0,64"]
+
+
+@case("animate", "1,2,3", "x,y,w,h")
+def crop_of_three_numbers(place: Place) -> list[object]:
+    return ["--crop", "source", "1,2,3"]
+
+
+@case("animate", "--crop background", "source", "driving")
+def crop_of_something_else(place: Place) -> list[object]:
+    return ["--crop", "background", "0,0,9,9"]
 
 
 # ----- results
@@ -469,6 +510,36 @@ def batch_size_zero(place: Place) -> list[object]:
     return ["--batch_size", 0]
 
 
+@case("pairs", "--result_video", "--log_dir")
+def result_of_pairs(place: Place) -> list[object]:
+    return ["--result_video", "pairs.mp4"]
+
+
+@case("pairs", "--save_frames", "--log_dir")
+def frames_of_pairs(place: Place) -> list[object]:
+    return ["--save_frames", place.folder / "frames"]
+
+
+@case("pairs", "--source_image")
+def picture_for_pairs(place: Place) -> list[object]:
+    return ["--source_image", place.picture]
+
+
+@case("pairs", "--crop")
+def crop_for_pairs(place: Place) -> list[object]:
+    return ["--crop", "source", "0,0,9,9"]
+
+
+@case("pairs", "--paste_back")
+def paste_back_for_pairs(place: Place) -> list[object]:
+    return ["--paste_back"]
+
+
+@case("animate", "--log_dir", "--pairs")
+def folder_of_pairs_for_one_picture(place: Place) -> list[object]:
+    return ["--log_dir", place.folder / "log"]
+
+
 @case("animate", "--relative", "--absolute")
 def relative_and_absolute(place: Place) -> list[object]:
     return ["--relative", "--absolute"]
@@ -527,7 +598,7 @@ def test_one_line_names_it_and_nothing_changes(case: Case, command: str, place: 
 # ----- what the table has no row for
 
 
-@pytest.mark.parametrize("command", ["animate", "reconstruction"])
+@pytest.mark.parametrize("command", ["animate", "pairs", "reconstruction"])
 def test_nothing_is_wrong_in_the_place_itself(place: Place, command: str) -> None:
     run_here(COMMANDS[command], *place.arguments(command)).output()
 
@@ -562,6 +633,13 @@ def test_reconstruction_needs_a_checkpoint(place: Place) -> None:
 def test_a_gpu_that_is_not_there(place: Place, command: str) -> None:
     message = run_here(COMMANDS[command], *place.arguments(command), "--device", "cuda").error()
     assert "GPU 0" in message
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has an Apple GPU")
+@pytest.mark.parametrize("command", ["animate", "reconstruction", "train"])
+def test_an_apple_gpu_that_is_not_there(place: Place, command: str) -> None:
+    message = run_here(COMMANDS[command], *place.arguments(command), "--device", "mps").error()
+    assert message.startswith("--device mps: this machine has no Apple GPU; try --device cpu")
     assert "--device cpu" in message
 
 
