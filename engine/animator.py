@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.compilation import can_compile, compiled
+from engine.compilation import can_compile, compile_networks
 from engine.device import place
 from engine.smoothing import OneEuro, SmoothingState, smooth
 from modules.folding import fold
@@ -62,6 +62,10 @@ class Animator:
         precision: of weights and feature maps. What a half precision cannot hold is computed again
             in float32, with a warning.
         compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
+
+    Attributes:
+        kp_detector, generator: what it runs: folded copies.
+        compiled: whether they are, which they are only if asked for and if this machine can.
     """
 
     def __init__(
@@ -80,27 +84,26 @@ class Animator:
         self.kp_detector = place(fold(kp_detector, dtype=precision), device)
         self.generator = place(fold(generator, dtype=precision), device)
         self._trained = kp_detector, generator
-        self._detect, self._decode = self.kp_detector.forward, self.generator.decode
         self.compiled = compile and can_compile(device)
         if self.compiled:
-            self._detect, self._decode = compiled(self._detect), compiled(self._decode)
+            compile_networks(self.kp_detector, self.generator)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Source:
         """Prepare a source picture (C, H, W) in [0, 1] for any number of driving frames."""
+        keypoints = self.detect(image)
         batch = place(image.unsqueeze(0), self.device)  # (1, C, H, W)
-        source = Source(batch, self.generator.encode(batch), self.kp_detector(batch))
-        if self._is_finite(source.features, *source.keypoints).all():
-            return source
-        return self._exact.encode(image)
+        features = self.generator.encode(batch)
+        if not self._is_finite(features).all():
+            features = self._exact.generator.encode(batch)
+        return Source(batch, features, keypoints)
 
     @torch.inference_mode()
     def detect(self, image: Tensor) -> Keypoints:
         """The keypoints of one picture (C, H, W) in [0, 1]."""
-        keypoints = self.kp_detector(place(image.unsqueeze(0), self.device))
-        if self._is_finite(*keypoints).all():
-            return keypoints
-        return self._exact.detect(image)
+        batch = place(self._padded(image.unsqueeze(0)), self.device)
+        keypoints = self.kp_detector(batch).at(0)
+        return keypoints if self._is_finite(*keypoints).all() else self._exact.detect(image)
 
     @torch.inference_mode()
     def track(
@@ -110,7 +113,7 @@ class Animator:
         state: SmoothingState | None = None
         start = 0
         for batch in _batches(frames, self.batch_size):
-            found = self._detect(place(self._padded(batch), self.device))
+            found = self.kp_detector(place(self._padded(batch), self.device))
             keypoints = found.map(itemgetter(slice(len(batch))))
             if smoothing is not None:
                 keypoints = self._mended(batch, keypoints)
@@ -170,7 +173,7 @@ class Animator:
         """The predictions (B, C, H, W), on the CPU, for driving frames (B, C, H, W)."""
         keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
         keypoints = keypoints.map(self._padded)
-        generated = self._decode(source.expand(len(keypoints.value)), keypoints)
+        generated = self.generator.decode(source.expand(len(keypoints.value)), keypoints)
         flow = None if generated.motion is None else generated.motion.deformation
         finite = self._is_finite(*keypoints, flow, generated.prediction)[: len(batch)]
         predictions = generated.prediction[: len(batch)].cpu().contiguous()
@@ -208,7 +211,7 @@ class Animator:
         return finite
 
     def _padded(self, batch: Tensor) -> Tensor:
-        """What belongs to a batch (B, ...), filled up: compiled code is for one size."""
+        """What belongs to a small batch (B, ...), filled up: compiled code is for one size."""
         missing = self.batch_size - len(batch)
         if not self.compiled or missing == 0:
             return batch

@@ -1,14 +1,12 @@
 """torch.compile, where the machine can."""
 
 import logging
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from modules.generator import OcclusionAwareGenerator
+from modules.keypoint_detector import KPDetector
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +25,19 @@ def can_compile(device: torch.device) -> bool:
     return True
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function for the sizes that it is first called with."""
+def compile_networks(kp_detector: KPDetector, generator: OcclusionAwareGenerator) -> None:
+    """Compile, in place, what runs once for each batch, for the batch size of the first call.
+
+    Detector, dense motion and painting are three pieces, so that each can be timed.
+    """
     from torch._inductor import config
 
     # Weights that never change can be laid out for the convolutions once and for all.
     config.freezing = True
-    return torch.compile(function, dynamic=False)
+    kp_detector.compile(dynamic=False)
+    if generator.dense_motion_network is not None:
+        generator.dense_motion_network.compile(dynamic=False)
+    generator.paint = torch.compile(generator.paint, dynamic=False)  # type: ignore[method-assign]
 
 
 def _trial(x: Tensor) -> Tensor:

@@ -5,12 +5,14 @@ after it, and weights are kept in the precision that the convolutions run in.
 """
 
 import copy
+import itertools
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from modules.generator import OcclusionAwareGenerator
 from modules.util import DownBlock2d, Hourglass, ResBlock2d, SameBlock2d, UpBlock2d
 
 N = TypeVar("N", bound=nn.Module)
@@ -31,6 +33,8 @@ def fold(network: N, *, dtype: torch.dtype = torch.float32) -> N:
             folded = InPrecision(copy.deepcopy(module, replaced), dtype)
         if folded is not None:
             replaced[id(module)] = folded
+        if isinstance(module, OcclusionAwareGenerator) and len(module.up_blocks) > 0:
+            replaced |= _fold_way_out(module, dtype)
     return copy.deepcopy(network, replaced).eval().requires_grad_(False)
 
 
@@ -110,35 +114,87 @@ class FoldedUp(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, *, dtype: torch.dtype) -> None:
         super().__init__()
-        self.conv = Convolution(
-            four_small_kernels(weight), bias.repeat(4), dtype=dtype, padding=1, relu=True
-        )
+        kernels = split_upsampled(weight)
+        self.conv = Convolution(kernels, bias.repeat(4), dtype=dtype, padding=1, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        parts = self.conv(x).chunk(4, dim=1)                                 # 4 (B, out, H+1, W+1)
-        shape = (len(x), parts[0].shape[1], 2 * height, 2 * width)
-        out = parts[0].new_empty(shape).to(memory_format=torch.channels_last)
-        for part, (row, column) in zip(parts, _PARITIES, strict=True):
-            # At even rows the window begins a row higher than at odd ones; columns likewise.
-            out[:, :, row::2, column::2] = part[
-                :, :, row : row + height, column : column + width
-            ]
+        parts = self.conv(x)                                                 # (B, 4 out, H+1, W+1)
+        shape = (len(x), parts.shape[1] // 4, 2 * height, 2 * width)
+        out = parts.new_empty(shape).to(memory_format=torch.channels_last)
+        for part, (row, column) in zip(parts.chunk(4, dim=1), PARITIES, strict=True):
+            # At odd rows and columns the window begins a pixel later than at even ones.
+            out[:, :, row::2, column::2] = part[:, :, row:, column:][:, :, :height, :width]
         return out
 
 
-_PARITIES = ((0, 0), (0, 1), (1, 0), (1, 1))
+class FoldedUpInParts(FoldedUp):
+    """The same, its result left in four parts by parity: (B, C, H, W) -> (B, 4 out, H+1, W+1).
+
+    Pixel (2i + row, 2j + column) is at (i + row, j + column) of its part; the rest is zero.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.conv(x)
+        for part, (row, column) in zip(parts.chunk(4, dim=1), PARITIES, strict=True):
+            part[:, :, 0 if row else -1] = 0
+            part[:, :, :, 0 if column else -1] = 0
+        return parts
 
 
-def four_small_kernels(weight: Tensor) -> Tensor:
+class FoldedFinal(Convolution):
+    """A 7x7 convolution of what FoldedUpInParts left: (B, 4 C, H+1, W+1) -> (B, out, 2H, 2W).
+
+    The large map is never put together. Convolution libraries work on 16 channels at a time, so
+    that four times `out` of them cost hardly more than `out`, at a quarter of the pixels.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, dtype: torch.dtype) -> None:
+        kernels = split_both(weight)
+        super().__init__(kernels, bias.repeat_interleave(4), dtype=dtype, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(super().forward(x), 2)
+
+
+PARITIES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of row and column, in the order of the parts
+
+
+def split_upsampled(weight: Tensor) -> Tensor:
     """A 3x3 kernel after nearest upsampling -> 2x2 kernels before it: (4 out, C, 2, 2).
 
-    One for each parity of row and column of the result: even-even, even-odd, odd-even, odd-odd.
+    Row 2i + p of the result reads rows 2i + p - 1 to 2i + p + 1 of the large map, which show rows
+    i + p - 1 and i + p of the small one.
     """
-    # (parity, tap of the small map, tap of the large one): even 0|12, odd 01|2.
-    merge = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
-    kernels = torch.einsum("pyi,qxj,ocij->pqocyx", merge, merge, weight)     # (2, 2, out, C, 2, 2)
+    taps = weight.new_zeros(2, 2, 3)                                         # (p, small, large)
+    for p, k in itertools.product(range(2), range(3)):
+        taps[p, (p + k - 1) // 2 - p + 1, k] = 1
+    kernels = torch.einsum("pyk,qxl,ockl->pqocyx", taps, taps, weight)       # (2, 2, out, C, 2, 2)
     return kernels.flatten(0, 2)
+
+
+def split_both(weight: Tensor) -> Tensor:
+    """A 7x7 kernel -> 4x4 kernels from the parts of its input to those of its result.
+
+    (out, C, 7, 7) -> (4 out, 4 C, 4, 4). Row 2i + p of the result reads row 2i + p + k - 3, which
+    is row 2j + q; in part q that is row j + q, one of i - 1 to i + 2.
+    """
+    taps = weight.new_zeros(2, 2, 4, 7)                                      # (p, q, small, large)
+    for p, k in itertools.product(range(2), range(7)):
+        j, q = divmod(p + k - 3, 2)
+        taps[p, q, j + q + 1, k] = 1
+    kernels = torch.einsum("pryk,qsxl,ockl->opqrscyx", taps, taps, weight)
+    return kernels.flatten(3, 5).flatten(0, 2)
+
+
+def _fold_way_out(generator: OcclusionAwareGenerator, dtype: torch.dtype) -> dict[int, nn.Module]:
+    """What takes the place of the last block and the last convolution."""
+    last, final = generator.up_blocks[-1], generator.final
+    assert isinstance(last, UpBlock2d)
+    return {
+        id(last): FoldedUpInParts(*fold_norm(last.conv, last.norm), dtype=dtype),
+        id(final): FoldedFinal(final.weight, _bias(final), dtype=dtype),
+    }
 
 
 class FoldedRes(nn.Module):

@@ -100,15 +100,19 @@ class OcclusionAwareGenerator(nn.Module):
 
     def decode(self, source: Source, kp_driving: Keypoints) -> Generated:
         """Move an encoded source to the driving keypoints, of the same batch size."""
-        features, motion = source.features, None
+        motion = None
         if self.dense_motion_network is not None:
             motion = self.dense_motion_network(source.image, source.keypoints, kp_driving)
+        return Generated(self.paint(source.features, motion), source.image, motion)
+
+    def paint(self, features: Tensor, motion: DenseMotion | None) -> Tensor:
+        """Encoded features (B, F, h, w), moved by a motion -> image (B, C, H, W) in [0, 1]."""
+        if motion is not None:
             features = self._move(features, motion)                               # (B, F, h, w)
         features = self.bottleneck(features)
         for block in self.up_blocks:
             features = block(features)
-        prediction = self.final(features).float().sigmoid()                       # (B, C, H, W)
-        return Generated(prediction, source.image, motion)
+        return self.final(features).float().sigmoid()                             # (B, C, H, W)
 
     def forward(self, image: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Generated:
         """Encode and decode at once: source image (B, C, H, W) in [0, 1] -> Generated."""

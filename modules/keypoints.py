@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from modules.geometry import coordinate_grid, inverse_2x2, matrix_times_matrix
@@ -111,6 +110,9 @@ def hull_area(points: Tensor) -> float:
     """The area of the convex hull of points (K, 2); 0 for fewer than three or points on a line."""
     if len(points) < 3:
         return 0.0
+    # Imported here because few runs measure a hull, and the import takes a sixth of a second.
+    from scipy.spatial import ConvexHull, QhullError
+
     try:
         hull = ConvexHull(points.detach().cpu().numpy().astype(np.float64))
     except QhullError:

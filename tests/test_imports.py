@@ -15,6 +15,7 @@ ALLOWED = {
     "reconstruction": ("engine", "frames_dataset", "config"),
     "evaluate": ("engine",),
     "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
+    "tools.bench": ("engine", "tools", "modules"),
     "frames_dataset": ("engine",),
     "augmentation": ("engine",),
     "logger": ("engine", "modules"),
@@ -39,7 +40,7 @@ ALLOWED = {
         "modules.util",
         "modules.geometry",
     ),
-    "modules.folding": ("modules.util",),
+    "modules.folding": ("modules.generator", "modules.util"),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }

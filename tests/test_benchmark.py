@@ -1,0 +1,88 @@
+"""tools/benchmark.py counts the work that is done, and its numbers fit each other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import golden_tree, run_here, write_config
+from torch import Tensor, nn
+
+from config.schema import load_config
+from engine.build import build_inference_networks
+from modules.util import AntiAliasInterpolation2d
+from tools import benchmark
+from tools.bench.machine import best_time, matrix_rate
+
+CPU = torch.device("cpu")
+PARTS = ("decode", "detector", "dense_motion", "generator", "networks", "encode")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path / "small.yaml", golden_tree("small-jacobian", tmp_path))
+
+
+def report_of(config: Path, *flags: object) -> dict[str, Any]:
+    path = config.with_suffix(".json")
+    few = ("--batch_size", 2, "--seconds", 0.01, "--device", "cpu", "--json", path)
+    run_here(benchmark.main, "--config", config, *few, *flags).output()
+    return json.loads(path.read_text())
+
+
+def multiplications(config: Path) -> int:
+    """Of all convolutions that one driving frame takes, as the shapes of each layer tell."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer.weight, Tensor)
+        total += output[0, 0].numel() * layer.weight.numel()
+
+    loaded = load_config(config, [])
+    networks = build_inference_networks(loaded.model_params)
+    for network in networks:
+        network.eval()
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | AntiAliasInterpolation2d):
+                layer.register_forward_hook(count)
+    image = torch.rand(1, 3, *loaded.dataset_params.frame_shape[:2])
+    keypoints = networks.kp_detector(image)
+    networks.generator(image, keypoints, keypoints)
+    return total
+
+
+def test_work_is_counted_and_the_report_adds_up(config: Path) -> None:
+    report = report_of(config, "--precision", "fp32", "--plain")
+    work, plain_work = report["work_gflop_per_frame"], report["plain_work_gflop_per_frame"]
+    assert plain_work == pytest.approx(2 * multiplications(config) / 1e9, rel=0.01)
+    assert 0.5 * plain_work < work < 0.9 * plain_work
+
+    assert all(report[f"{part}_ms"] > 0 for part in PARTS)
+    share = work / report["networks_ms"] / report["matrix_product_gflop_per_s"] * 1000
+    assert report["share_of_matrix_product_rate"] == pytest.approx(share, rel=0.05)
+    times_faster = report["plain_ms"] / report["networks_ms"]
+    assert report["times_faster_than_plain"] == pytest.approx(times_faster, rel=0.02)
+    assert report["precision"] == "float32" and not report["compiled"]
+    assert report["peak_memory_mib"] > 50 and report["frames_per_second"] > 0
+
+
+def test_the_size_of_the_frames_can_be_chosen(config: Path) -> None:
+    report = report_of(config, "--size", 128)
+    assert report["size"] == "128 x 128"
+    assert "plain_ms" not in report
+
+
+@pytest.mark.parametrize("flags", [("--batch_size", 0), ("--size", 33), ("--seconds", -1)])
+def test_what_cannot_be_measured_is_refused(config: Path, flags: tuple[str, object]) -> None:
+    message = run_here(benchmark.main, "--config", config, *flags).error()
+    assert str(flags[1]) in message
+
+
+def test_the_rate_is_that_of_the_machine() -> None:
+    """A product of half the precision or not: never more than its own time allows."""
+    left = torch.rand(2048, 2048)
+    seconds = best_time(lambda: left @ left, CPU, seconds=0.2)
+    rate = matrix_rate(CPU, torch.float32, seconds=0.3)
+    assert rate > 0.5 * 2 * 2048**3 / seconds / 1e9

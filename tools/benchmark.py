@@ -1,0 +1,125 @@
+"""Measure how fast pictures are animated here, and how far that is from what the machine can do.
+
+    python tools/benchmark.py
+    python tools/benchmark.py --config config/taichi-256.yaml --precision fp32 --plain --json B.json
+
+For networks of a config with random weights, it prints the work per driving frame, the time that
+each part takes, frames per second from video file to video file, the peak memory, and the share of
+the machine's own rate of matrix products, measured in the same run at the same precision.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+# A script's path begins with its own folder; the packages lie one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from config.schema import load_config
+from engine.animator import DEFAULT_BATCH_SIZE, Animator
+from engine.build import build_inference_networks
+from engine.command_line import OneLineErrors, run
+from engine.device import choose_device, set_precision
+from engine.errors import UserError
+from engine.output import check_file, write_json
+from engine.precision import PRECISIONS, choose_precision
+from tools.bench.animation import measure, measure_plain
+from tools.bench.machine import matrix_rate, name_of, peak_memory
+
+CONFIG = Path(__file__).parents[1] / "config" / "vox-256.yaml"
+
+
+class Parser(OneLineErrors, argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=CONFIG, help="default: vox-256.yaml")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
+    parser.add_argument("--compile", action="store_true", help="with torch.compile")
+    parser.add_argument("--batch_size", type=int, default=DEFAULT_BATCH_SIZE, help="frames at once")
+    parser.add_argument("--size", type=int, help="pixels, square; default: what the config says")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="compare with a plain implementation: float32, frame by frame, the source each time",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="how long to measure each part; default: 3"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
+    if args.batch_size < 1:
+        raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
+    if args.seconds < 0:
+        raise UserError(f"--seconds {args.seconds:g}: must be 0 or more")
+    if args.json is not None:
+        check_file(args.json)
+    device = choose_device(args.device)
+    precision = choose_precision(args.precision, device)
+    set_precision(args.precision)
+    report = benchmark(args, device, precision)
+    for name, value in report.items():
+        print(f"{name.replace('_', ' '):<32}{value}")
+    if args.json is not None:
+        write_json(args.json, report)
+
+
+def benchmark(
+    args: argparse.Namespace, device: torch.device, precision: torch.dtype
+) -> dict[str, object]:
+    """Measure what was asked for: names with units -> values."""
+    size = [] if args.size is None else [f"dataset_params.frame_shape=[{args.size},{args.size},3]"]
+    config = load_config(args.config, size)
+    networks = build_inference_networks(config.model_params)
+    animator = Animator(
+        **networks._asdict(),
+        device=device,
+        batch_size=args.batch_size,
+        precision=precision,
+        compile=args.compile,
+    )
+    rate = matrix_rate(device, precision, seconds=args.seconds)
+    speed = measure(animator, config.dataset_params.frame_shape, seconds=args.seconds)
+    # Of the Animator alone: a plain implementation has a peak of its own.
+    memory = peak_memory(device)
+    # The clock of a busy machine wanders, so its rate is measured before and after.
+    rate = max(rate, matrix_rate(device, precision, seconds=args.seconds))
+    milliseconds = speed.milliseconds
+    report: dict[str, object] = {
+        "device": name_of(device),
+        "config": str(args.config),
+        "size": "{} x {}".format(*config.dataset_params.frame_shape),
+        "precision": str(precision).removeprefix("torch."),
+        "compiled": animator.compiled,
+        "batch_size": args.batch_size,
+        "work_gflop_per_frame": round(speed.work, 4),
+        "matrix_product_gflop_per_s": round(rate, 1),
+        **{f"{part}_ms": round(value, 2) for part, value in milliseconds._asdict().items()},
+        "share_of_matrix_product_rate": round(speed.work / milliseconds.networks / rate * 1000, 3),
+        "frames_per_second": round(speed.end_to_end, 2),
+        "first_batch_s": round(speed.first_batch, 2),
+        "peak_memory_mib": round(memory / 2**20),
+    }
+    if args.plain:
+        plain = measure_plain(
+            networks, config.dataset_params.frame_shape, device, seconds=args.seconds
+        )
+        report |= {
+            "plain_work_gflop_per_frame": round(plain.work, 4),
+            "plain_ms": round(plain.milliseconds, 2),
+            "times_faster_than_plain": round(plain.milliseconds / milliseconds.networks, 2),
+        }
+    return report
+
+
+if __name__ == "__main__":
+    run(main)
