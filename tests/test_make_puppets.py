@@ -162,6 +162,8 @@ def test_other_arguments_and_other_things_are_refused(tmp_path: Path) -> None:
         (["--frames", "1"], "--frames 1"),
         (["--workers", "0"], "--workers 0"),
         (["--seed", "-3"], "--seed -3"),
+        (["--travel", "1.5"], "--travel 1.5"),
+        (["--travel", "nan"], "--travel nan"),
         (["--format", "avi"], "format"),
         (["--train", "0", "--test", "0"], "nothing to make"),
         (["--trian", "3"], "trian"),

@@ -94,6 +94,18 @@ def test_standing_feet_stay_on_the_ground() -> None:
     np.testing.assert_allclose(low[ankles, 0].mean(), 0, atol=1e-9)
 
 
+def test_travel_scales_the_way_over_the_ground_and_nothing_else() -> None:
+    near, half, far = (
+        draw_motion(np.random.default_rng(5), 30, travel=travel) for travel in (0, 0.5, 1)
+    )
+    for name in ("angles", "lengths", "turn"):
+        np.testing.assert_array_equal(getattr(near, name), getattr(far, name))
+    ways = [np.ptp(motion.ground / motion.height[:1, None], axis=0) for motion in (near, half, far)]
+    np.testing.assert_allclose(ways[0], 0, atol=1e-12)
+    np.testing.assert_allclose(near.height, near.height[0])
+    assert 0.02 < ways[1][0] < ways[2][0]
+
+
 def test_one_motion_gives_the_same_angles_on_every_body() -> None:
     motion = draw_motion(np.random.default_rng(3), 20)
     bones = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]

@@ -47,6 +47,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--transfer", type=int, default=0, help="number of transfer triples")
     parser.add_argument("--frames", type=int, default=64, help="frames in a clip, at least 2")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other puppets")
+    parser.add_argument(
+        "--travel", type=float, default=1.0, help="how far they walk: 0 dances on the spot"
+    )
     parser.add_argument("--format", choices=("mp4", "png", "frames"), default="mp4")
     parser.add_argument("--out", type=Path, default=Path("data/puppets"), help="a new folder")
     parser.add_argument(
@@ -57,6 +60,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = parse_arguments()
+    if not 0 <= options.travel <= 1:
+        raise UserError(f"--travel {options.travel:g}: must be from 0 to 1")
     least = {"train": 0, "test": 0, "transfer": 0, "frames": 2, "seed": 0, "workers": 1}
     for name, bound in least.items():
         if getattr(options, name) < bound:

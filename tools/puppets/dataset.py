@@ -45,6 +45,7 @@ class Plan:
     frames: int
     seed: int
     format: Literal["mp4", "png", "frames"]
+    travel: float = 1.0
     version: int = VERSION
 
 
@@ -100,9 +101,9 @@ def _holds(folder: Path, plan: Plan) -> bool:
             raise UserError(f"{folder}: holds something that is no set of puppets; {other}")
         return False
     try:
-        made = json.loads(manifest.read_text())
+        made = {"travel": 1.0, **json.loads(manifest.read_text())}  # some are older than it
         differ = [name for name, value in asdict(plan).items() if made.get(name) != value]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{manifest}: unreadable; {other}") from error
     if differ:
         name = differ[0]
@@ -170,12 +171,12 @@ def make_clip(plan: Plan, folder: Path, split: str, index: int) -> None:
     name, end = _name(split, index), _last_file(folder, split, index)
     end.parent.mkdir(parents=True, exist_ok=True)
     if split != "transfer":
-        identity, motion = draw_identity(rng), draw_motion(rng, plan.frames)
+        identity, motion = draw_identity(rng), draw_motion(rng, plan.frames, travel=plan.travel)
         clip = render(identity, motion, plan.size)
         _write_video(plan, folder / split / name, clip.frames)
         _write_truth(end, clip)
         return
-    triple = draw_triple(rng, plan.frames, plan.size)
+    triple = draw_triple(rng, plan.frames, plan.size, travel=plan.travel)
     _write_picture(end.with_name("source.png"), triple.relative.frames[0])
     for role, clip in triple._asdict().items():
         _write_video(plan, end.with_name(role), clip.frames)

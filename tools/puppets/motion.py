@@ -26,13 +26,16 @@ _REACH = {"head_top": 0.13, "wrist": 0.075, "ankle": 0.085}
 """How far the parts around a joint stick out from it, in standing heights; 0.06 for the others."""
 
 
-def draw_motion(rng: np.random.Generator, frames: int) -> Motion:
-    """A random motion of at least 2 frames at 25 a second that keeps every body in the frame."""
+def draw_motion(rng: np.random.Generator, frames: int, *, travel: float = 1) -> Motion:
+    """A random motion of at least 2 frames at 25 a second that keeps every body in the frame.
+
+    `travel` multiplies the way over the ground and towards the viewer; 0 stays on the spot.
+    """
     time = _drawn_time(rng, frames)
     gesture = _draw_gesture(rng, time)
     _fidget(rng, gesture, time)
-    travel = _draw_travel(rng, time)
-    zoom = 1 + rng.uniform(0.01, 0.06) * np.sin(
+    ground = travel * _draw_travel(rng, time)
+    zoom = 1 + travel * rng.uniform(0.01, 0.06) * np.sin(
         2 * np.pi * rng.uniform(0.2, 0.4) * time + rng.uniform(0, 6)
     )
     angles = np.clip(np.deg2rad(gesture.angles), LIMITS[:, 0], LIMITS[:, 1])
@@ -40,7 +43,7 @@ def draw_motion(rng: np.random.Generator, frames: int) -> Motion:
         angles=angles,
         lengths=gesture.lengths,
         turn=gesture.turn,
-        ground=travel,
+        ground=ground,
         lift=gesture.lift,
         height=zoom,
     )

@@ -31,10 +31,10 @@ class Triple(NamedTuple):
     relative: Clip
 
 
-def draw_triple(rng: np.random.Generator, frames: int, size: int) -> Triple:
+def draw_triple(rng: np.random.Generator, frames: int, size: int, *, travel: float = 1) -> Triple:
     """Two random puppets and a random motion of `frames` frames, `size` pixels square."""
     puppet, driver = draw_identity(rng), draw_identity(rng)
-    motion = draw_motion(rng, frames)
+    motion = draw_motion(rng, frames, travel=travel)
     own = settle(rng, relative_motion(_draw_start(rng, motion), motion))
     return Triple(
         driving=render(driver, motion, size),
