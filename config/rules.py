@@ -118,6 +118,11 @@ def _training_rules(training: TrainParams, model: ModelParams, size: int) -> Ite
             f"{weights.equivariance_jacobian:g} needs model_params.common_params."
             "estimate_jacobian: true; write true there or 0 here"
         )
+    if weights.separation > 0 and model.common_params.num_kp < 2:
+        yield (
+            f"train_params.loss_weights.separation: {weights.separation:g} needs two keypoints to "
+            "separate; raise model_params.common_params.num_kp or write 0 here"
+        )
     rising = sorted(set(milestones))
     if milestones != rising:
         yield f"train_params.epoch_milestones: {milestones} does not rise; write {rising}"

@@ -148,6 +148,7 @@ class LossWeights:
     perceptual: tuple[Weight, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
     equivariance_value: Weight = 10.0
     equivariance_jacobian: Weight = 10.0
+    separation: Weight = 0.0
 
 
 @dataclass(frozen=True)

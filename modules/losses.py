@@ -7,6 +7,8 @@ from torch import Tensor
 
 from modules.geometry import inverse_2x2, matrix_times_matrix
 
+_PERSONAL_SPACE = 0.1  # around a keypoint, a twentieth of the frame
+
 
 def feature_distance(
     generated: Sequence[Tensor], real: Sequence[Tensor], layer_weights: Sequence[float]
@@ -42,3 +44,16 @@ def equivariance_jacobian(jacobian: Tensor, warped_back: Tensor) -> Tensor:
     """|1 - J_X^-1 W' J_X'|, both (B, K, 2, 2); equation 12 of FOMM."""
     product = matrix_times_matrix(inverse_2x2(jacobian), warped_back)
     return (torch.eye(2, device=product.device) - product).abs().mean()
+
+
+def separation(points: Tensor) -> Tensor:
+    """mean over pairs of exp(-|p_i - p_j|^2 / 2 s^2), points (B, K, 2) with K > 1.
+
+    1 where all keypoints are in one place, 0 where each is several s = 0.1 away from the others.
+    A keypoint that moves nothing yet feels only the equivariance losses, which like the middle of
+    the object best; this one keeps it looking (after arXiv 1804.04412).
+    """
+    num_kp = points.shape[1]
+    first, second = torch.triu_indices(num_kp, num_kp, offset=1, device=points.device)
+    squares = (points[:, first] - points[:, second]).square().sum(-1)             # (B, pairs)
+    return torch.exp(squares / (-2 * _PERSONAL_SPACE**2)).mean()

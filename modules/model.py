@@ -21,6 +21,7 @@ from modules.losses import (
     feature_distance,
     lsgan_discriminator,
     lsgan_generator,
+    separation,
 )
 from modules.perceptual import ImagePyramid, VGG19Features
 
@@ -34,6 +35,7 @@ class LossWeights(NamedTuple):
     perceptual: tuple[float, ...]
     equivariance_value: float
     equivariance_jacobian: float
+    separation: float = 0
 
 
 class WarpedFrame(NamedTuple):
@@ -125,6 +127,8 @@ class GeneratorFullModel(nn.Module):
             warped_image = random_warp.frame(driving)                             # (B, C, H, W)
             warped = WarpedFrame(warped_image, self.kp_detector(warped_image))
             terms |= self._equivariance_terms(kp_driving, warped.keypoints, random_warp)
+        if self.weights.separation:
+            terms["separation"] = self.weights.separation * separation(kp_driving.value)
         losses = _per_image(terms, driving)
         return GeneratorStep(losses, generated, kp_source, kp_driving, warped)
 

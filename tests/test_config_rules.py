@@ -139,6 +139,10 @@ RULES = [
         f"{DETECTOR}.single_jacobian_map: true needs {COMMON}.estimate_jacobian: true",
     ),
     (
+        [f"{COMMON}.num_kp=1", f"{LOSSES}.separation=2"],
+        f"{LOSSES}.separation: 2 needs two keypoints",
+    ),
+    (
         [f"{COMMON}.estimate_jacobian=false"],
         f"{LOSSES}.equivariance_jacobian: 10 needs {COMMON}.estimate_jacobian: true",
     ),

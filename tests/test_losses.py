@@ -1,5 +1,6 @@
 """The terms of the losses by hand, and the features in which frames are compared."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -15,6 +16,7 @@ from modules.losses import (
     feature_distance,
     lsgan_discriminator,
     lsgan_generator,
+    separation,
 )
 from modules.perceptual import ImagePyramid, VGG19Features
 
@@ -60,6 +62,18 @@ def test_equivariance_of_jacobians_by_hand() -> None:
     expected = (abs(1 - 3) + 4 + 0.5 + abs(1 + 1)) / 4
     assert_close(equivariance_jacobian(jacobian, warped_back), torch.tensor(expected))
     assert_close(equivariance_jacobian(jacobian, jacobian), torch.tensor(0.0))
+
+
+def test_separation_counts_pairs_that_are_close() -> None:
+    together = torch.zeros(1, 3, 2)
+    assert_close(separation(together), torch.tensor(1.0))
+    # One pair 0.1 apart, exp(-1 / 2); the third point far from both.
+    pair = torch.tensor([[[0.0, 0.0], [0.06, 0.08], [0.9, 0.9]]])
+    assert_close(separation(pair), torch.tensor(math.exp(-0.5) / 3))
+    points = torch.tensor([[[0.0, 0.0], [0.05, 0.0]]], requires_grad=True)
+    separation(points).backward()
+    assert points.grad is not None  # going down drives them apart
+    assert points.grad[0, 0, 0] > 0 > points.grad[0, 1, 0]
 
 
 def test_a_pyramid_is_in_the_order_of_its_scales() -> None:

@@ -29,6 +29,7 @@ ALL = LossWeights(
     perceptual=(10, 10, 10, 10, 10),
     equivariance_value=10,
     equivariance_jacobian=10,
+    separation=10,
 )
 NO_WARP = WarpDistribution(sigma_affine=0, sigma_tps=0, points_tps=0)
 SOME_WARP = WarpDistribution(sigma_affine=0.05, sigma_tps=0.005, points_tps=5)
@@ -85,6 +86,7 @@ TERMS = {
     "feature_matching",
     "equivariance_value",
     "equivariance_jacobian",
+    "separation",
 }
 
 
@@ -98,6 +100,7 @@ TERMS = {
         ({"generator_gan": 0}, {"generator_gan", "feature_matching"}),
         ({"equivariance_value": 0}, {"equivariance_value"}),
         ({"equivariance_jacobian": 0}, {"equivariance_jacobian"}),
+        ({"separation": 0}, {"separation"}),
     ],
 )
 def test_the_terms_are_those_that_have_a_weight(off: dict, missing: set[str]) -> None:
@@ -123,6 +126,7 @@ def test_a_term_grows_with_its_weight() -> None:
         perceptual=(40, 40, 40, 40, 40),
         equivariance_value=50,
         equivariance_jacobian=60,
+        separation=70,
     )
     after = model(source, driving, warp).losses
     factors = {name: (after[name] / before[name]).mean().item() for name in before}
@@ -133,6 +137,7 @@ def test_a_term_grows_with_its_weight() -> None:
             "perceptual": 4,
             "equivariance_value": 5,
             "equivariance_jacobian": 6,
+            "separation": 7,
         },
         rel=1e-3,
     )
@@ -140,7 +145,7 @@ def test_a_term_grows_with_its_weight() -> None:
 
 @torch.no_grad()
 def test_reconstruction_terms_add_up_over_the_scales() -> None:
-    weights = ALL._replace(equivariance_value=0, equivariance_jacobian=0)
+    weights = ALL._replace(equivariance_value=0, equivariance_jacobian=0, separation=0)
     model, source, driving = generator_model(weights), frames(), frames()
     singles = [tiny_discriminator() for _ in SCALES]
     model.discriminator = MultiScaleDiscriminator(SCALES, singles)
