@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from engine.errors import UserError
@@ -43,7 +44,11 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
-    """Turn a Pillow image of any mode into uint8 RGB (H, W, 3), alpha composited over white."""
+    """Turn a Pillow image of any mode into uint8 RGB (H, W, 3), alpha composited over white.
+
+    Colours that an embedded profile gives a meaning, such as a printer's CMYK, become sRGB.
+    """
+    image = in_srgb(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of unknown range")
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it at 255.
@@ -53,6 +58,21 @@ def to_rgb(image: Image.Image) -> np.ndarray:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.array(image.convert("RGB"))
+
+
+def in_srgb(image: Image.Image) -> Image.Image:
+    """Apply the colour profile of an image, if it has one other than sRGB that fits its mode."""
+    profile, mode = image.info.get("icc_profile"), {"CMYK": "RGB"}.get(image.mode, image.mode)
+    if not profile or mode not in ("RGB", "RGBA"):
+        return image
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(given):
+            return image  # Converted nevertheless, levels would come out one off.
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, given, srgb, outputMode=mode) or image
+    except (ImageCms.PyCMSError, OSError):
+        return image
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

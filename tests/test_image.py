@@ -1,11 +1,14 @@
 """Stills of every kind are read alike; frames and tensors turn into each other without loss."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from clips import COLOURS
+from PIL import Image, ImageCms
 
 from engine.errors import UserError
 from engine.image import read_image, resize_frame, to_frame, to_tensor
@@ -29,6 +32,67 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path)[..., 0], GREY)
 
 
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_of_any_number_of_channels(
+    tmp_path: Path, colour_type: int, channels: int
+) -> None:
+    """PNG's own numbers for grey, RGB, and each with alpha."""
+    levels = np.arange(6 * channels, dtype=np.uint8).reshape(2, 3, channels) * 9
+    if channels in (2, 4):
+        levels[..., -1] = 255
+    rows = b"".join(b"\0" + (row.astype(">u2") * 257).tobytes() for row in levels)
+    header = struct.pack(">IIBBBBB", 3, 2, 16, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for name, data in chunks:
+        sums = struct.pack(">I", zlib.crc32(name + data))
+        parts.append(struct.pack(">I", len(data)) + name + data + sums)
+    (tmp_path / "deep.png").write_bytes(b"".join(parts))
+    colours = levels[..., : 3 if channels >= 3 else 1]
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "deep.png"), np.broadcast_to(colours, (2, 3, 3))
+    )
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_the_colours_of_print_are_those_of_the_screen(tmp_path: Path, suffix: str) -> None:
+    colours = np.repeat(np.array([COLOURS], np.uint8), 16, axis=0).repeat(16, axis=1)
+    image = Image.fromarray(colours).convert("CMYK")
+    image.save(tmp_path / f"print{suffix}", quality=95)
+    found = read_image(tmp_path / f"print{suffix}").astype(int)
+    assert np.abs(found - colours).mean() < 2
+
+
+def profile(*, swapped: bool) -> bytes:
+    """The profile of sRGB, or of a device that shows red where blue is meant."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if swapped:
+        data = data.replace(b"rXYZ", b"tmp.").replace(b"bXYZ", b"rXYZ").replace(b"tmp.", b"bXYZ")
+        data = data.replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
+    return data
+
+
+def test_colour_profiles_are_applied(tmp_path: Path) -> None:
+    pixels = np.array([[[250, 20, 10, 255], [10, 120, 240, 255], [0, 0, 0, 0]]], np.uint8)
+    for mode, channels in (("RGB", 3), ("RGBA", 4)):
+        image = Image.fromarray(pixels[..., :channels])
+        assert image.mode == mode
+        image.save(tmp_path / "plain.png", icc_profile=profile(swapped=False))
+        image.save(tmp_path / "swapped.png", icc_profile=profile(swapped=True))
+        image.save(tmp_path / "broken.png", icc_profile=b"no profile")
+        plain = read_image(tmp_path / "plain.png")
+        np.testing.assert_array_equal(plain[0, :2], pixels[0, :2, :3])
+        np.testing.assert_array_equal(read_image(tmp_path / "broken.png"), plain)
+        swapped = read_image(tmp_path / "swapped.png").astype(int)
+        assert np.abs(swapped - plain[..., ::-1]).max() <= 3
+
+
+def test_a_single_pixel_is_a_picture(tmp_path: Path) -> None:
+    image = read_image(save(tmp_path / "pixel.png", np.full((1, 1, 3), 77, np.uint8)))
+    assert image.tolist() == [[[77, 77, 77]]]
+    assert (resize_frame(image, (4, 6)) == 77).all()
+
+
 def test_alpha_is_composited_over_white(tmp_path: Path) -> None:
     pixels = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 51]]], np.uint8)
     expected = [[[10, 20, 30], [255, 255, 255], [204, 204, 204]]]
@@ -49,16 +113,30 @@ def test_a_transparent_palette_colour_becomes_white(tmp_path: Path) -> None:
     assert read_image(tmp_path / "palette.png").tolist() == [[[255, 255, 255], [0, 0, 255]]]
 
 
-def test_exif_orientation_is_applied(tmp_path: Path) -> None:
-    pixels = np.zeros((16, 32, 3), np.uint8)
-    pixels[:, :16] = 255  # The left half as stored is the top half as seen.
+STORED = {  # EXIF's numbers, and how a picture is stored that it sets upright.
+    1: lambda seen: seen,
+    2: lambda seen: seen[:, ::-1],
+    3: lambda seen: seen[::-1, ::-1],
+    4: lambda seen: seen[::-1],
+    5: lambda seen: seen.transpose(1, 0, 2),
+    6: lambda seen: np.rot90(seen),
+    7: lambda seen: seen[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda seen: np.rot90(seen, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    seen = np.zeros((16, 32, 3), np.uint8)
+    seen[:8, :, 0] = 255
+    seen[:, :8, 1] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # Turn by 90 degrees clockwise for display.
-    Image.fromarray(pixels).save(tmp_path / "phone.jpg", exif=exif)
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](seen)))
+    stored.save(tmp_path / "phone.jpg", exif=exif, quality=95, subsampling=0)
     image = read_image(tmp_path / "phone.jpg")
-    assert image.shape == (32, 16, 3)
-    assert image[:14].min() > 240
-    assert image[18:].max() < 15
+    assert image.shape == (16, 32, 3)
+    assert np.abs(image.astype(int) - seen).max() < 16
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", None])
