@@ -25,7 +25,7 @@ Halvings = Annotated[int, Range(1, 16)]
 Positive = Annotated[float, Range(0, above=True)]
 Weight = Annotated[float, Range(0)]
 Scale = Annotated[float, Range(0.001, 1)]
-VideoFormat = Literal[".mp4", ".mov", ".gif"]
+VideoFormat = Literal[".mp4", ".mov", ".mkv", ".webm", ".gif"]
 TrainingPrecision = Literal["fp32", "bf16"]
 
 

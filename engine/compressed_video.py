@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -27,6 +28,8 @@ from engine.frame_index import (
 )
 from engine.image import resize_frame, to_rgb
 from engine.video_reader import Sound, VideoReader
+
+_log = logging.getLogger(__name__)
 
 # YCbCr matrices that FFmpeg's frames and its scaler number alike: BT.709, SMPTE 240M, BT.2020.
 # Frames with any other tag, or with none, are read as BT.601, as ffmpeg does.
@@ -70,6 +73,7 @@ class CompressedReader(VideoReader):
     def _decoded(self) -> Iterator[VideoFrame]:
         """Decode from the start, giving one frame for each entry of the index."""
         times, index, shown = self._index.times, 0, self._first
+        damaged, sizes = 0, set()
         with decoding(self.path), open_container(self.path) as container:
             stream = video_stream(container, self.path)
             stream.thread_type = "AUTO"
@@ -79,8 +83,14 @@ class CompressedReader(VideoReader):
                 for due in times[index:end]:
                     yield frame if due == time else shown
                 index, shown = end, frame
+                damaged += frame.is_corrupt
+                sizes.add((frame.width, frame.height))
         for _ in times[index:]:
             yield shown
+        if damaged:
+            _log.warning("%s: %d of its frames are damaged", self.path, damaged)
+        if len(sizes) > 1:
+            _log.warning("%s: its frames change size; they are resized to the first", self.path)
 
     def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
         found: dict[int, np.ndarray] = {}

@@ -46,7 +46,9 @@ def test_the_samples_are_what_they_are_to_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_random_access_equals_iteration(tmp_path: Path, name: str) -> None:
+def test_random_access_equals_iteration(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     with open_video(encode(tmp_path / name, numbered(40), *KINDS[name])) as reader:
         in_order = list(reader)
         assert reader.num_frames == 40
@@ -55,6 +57,7 @@ def test_random_access_equals_iteration(tmp_path: Path, name: str) -> None:
         alone = [reader.frames([index])[0] for index in reversed(range(40))][::-1]
         np.testing.assert_array_equal(alone, in_order)
         np.testing.assert_array_equal(reader.frames(range(40)), in_order)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["keyframes.mp4", "open_gop.mp4", "open_gop.mkv", "layers.mp4"])
@@ -196,10 +199,26 @@ def test_pictures_are_turned_the_right_way_up(tmp_path: Path, case: str) -> None
         np.testing.assert_array_equal(reader.frames([1]), [turn(stored[1])])
 
 
-def test_a_change_of_size_within_a_video_is_resized_away(tmp_path: Path) -> None:
+def test_a_change_of_size_within_a_video_is_resized_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     parts = [
         encode(tmp_path / f"{side}.ts", numbered(5, size=(side, side)), *X264) for side in (32, 64)
     ]
     both = tmp_path / "both.ts"
     both.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert {frame.shape for frame in open_video(both)} == {(32, 32, 3)}
+    assert [str(both) in message and "size" in message for message in caplog.messages] == [True]
+
+
+def test_damage_within_a_video_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = encode(tmp_path / "clip.mp4", numbered(40, size=(64, 96)), *X264)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = np.random.default_rng(0).bytes(400)
+    path.write_bytes(data)
+    with open_video(path) as reader:
+        assert len(list(reader)) == reader.num_frames == 40
+    assert [str(path) in message and "damaged" in message for message in caplog.messages] == [True]

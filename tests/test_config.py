@@ -209,7 +209,7 @@ def test_a_missing_required_key_is_named(path: str, remedy: str) -> None:
         (f"{DETECTOR}.scale_factor", 0, "a number from 0.001 to 1"),
         (f"{DETECTOR}.scale_factor", 2, "a number from 0.001 to 1"),
         (f"{DETECTOR}.temperature", 0, "a number above 0"),
-        ("reconstruction_params.format", ".avi", "one of .mp4, .mov, .gif"),
+        ("reconstruction_params.format", ".avi", "one of .mp4, .mov, .mkv, .webm, .gif"),
         ("reconstruction_params.max_frames", 0, "a whole number of at least 1, or null"),
     ],
 )
