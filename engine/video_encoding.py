@@ -51,7 +51,7 @@ class Encoding(NamedTuple):
 
 
 _H264 = {"crf": "18"}
-_VP9 = {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+_VP9 = {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "2", "row-mt": "1"}
 ENCODINGS = {
     ".mp4": Encoding("libx264", _H264, {"movflags": "+faststart"}, _MP4_SOUND),
     ".mov": Encoding("libx264", _H264, {"movflags": "+faststart"}, _MOV_SOUND),
