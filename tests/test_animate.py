@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import clips
 import imageio.v3 as iio
 import numpy as np
@@ -388,3 +389,13 @@ def test_no_two_pairs_share_a_name(tmp_path: Path) -> None:
     pairs = [(a, bc, 0), (ab, c, 0), (a, b, 0), (a, b, 3), (a, b, 3), (folder, b, 0)]
     names = animate.names_of([AnimationPair(*pair) for pair in pairs])
     assert names == ["a-b-c", "a-b-c--2", "a-b", "a-b-from-3", "a-b-from-3--2", "id.1-b"]
+
+
+def test_sound_is_kept_unless_it_is_not_wanted(tmp_path: Path, picture: Path) -> None:
+    driving = tmp_path / "loud.mp4"
+    pictures = ("-f", "lavfi", "-i", "testsrc=s=32x32:r=10:d=0.4")
+    clips.ffmpeg(*pictures, "-f", "lavfi", "-i", "sine=d=0.4", driving)
+    for flags, streams in (((), 1), (("--audio",), 1), (("--no_audio",), 0)):
+        animation(tmp_path, "--source_image", picture, "--driving_video", driving, *flags)
+        with av.open(str(tmp_path / "result.mp4")) as container:
+            assert len(container.streams.audio) == streams
