@@ -59,8 +59,9 @@ class Animator:
         kp_detector, generator: trained.
         device: where they run.
         batch_size: driving frames generated at a time.
-        precision: of weights and feature maps. What a half precision cannot hold is computed again
-            in float32, with a warning.
+        precision: of the generator's weights and feature maps. Frames that a half precision cannot
+            hold are computed again in float32, with a warning. Keypoints are always found in
+            float32: it costs a thirtieth of the time, and rounding would make them tremble.
         compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
 
     Attributes:
@@ -81,7 +82,7 @@ class Animator:
         self.device = device
         self.batch_size = batch_size
         self.precision = precision
-        self.kp_detector = place(fold(kp_detector, dtype=precision), device)
+        self.kp_detector = place(fold(kp_detector), device)
         self.generator = place(fold(generator, dtype=precision), device)
         self._trained = kp_detector, generator
         self.compiled = compile and can_compile(device)
@@ -102,8 +103,7 @@ class Animator:
     def detect(self, image: Tensor) -> Keypoints:
         """The keypoints of one picture (C, H, W) in [0, 1]."""
         batch = place(self._padded(image.unsqueeze(0)), self.device)
-        keypoints = self.kp_detector(batch).at(0)
-        return keypoints if self._is_finite(*keypoints).all() else self._exact.detect(image)
+        return self.kp_detector(batch).at(0)
 
     @torch.inference_mode()
     def track(
@@ -116,7 +116,6 @@ class Animator:
             found = self.kp_detector(place(self._padded(batch), self.device))
             keypoints = found.map(itemgetter(slice(len(batch))))
             if smoothing is not None:
-                keypoints = self._mended(batch, keypoints)
                 times = smoothing.times[start : start + len(batch)]
                 keypoints, state = smooth(keypoints, times, smoothing.settings, state)
                 start += len(batch)
@@ -144,8 +143,9 @@ class Animator:
         """
         for batch, kp_driving in self.track(frames, smoothing=smoothing):
             if reference is None:
-                reference = self._mended(batch[:1], kp_driving.at(0))
-            predictions = self._predict(source, batch, kp_driving, reference, options)
+                reference = kp_driving.at(0)
+            keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
+            predictions = self._predict(source, keypoints)
             shown = kp_driving.map(Tensor.cpu)
             for index, frame in enumerate(batch):
                 yield Step(frame, shown.at(index), predictions[index])
@@ -162,41 +162,17 @@ class Animator:
         for step in self.steps(source, frames, options, reference=reference):
             yield step.prediction
 
-    def _predict(
-        self,
-        source: Source,
-        batch: Tensor,
-        kp_driving: Keypoints,
-        reference: Keypoints,
-        options: MotionTransfer,
-    ) -> Tensor:
-        """The predictions (B, C, H, W), on the CPU, for driving frames (B, C, H, W)."""
-        keypoints = transfer_motion(source.keypoints, kp_driving, reference, options)
-        keypoints = keypoints.map(self._padded)
-        generated = self.generator.decode(source.expand(len(keypoints.value)), keypoints)
+    def _predict(self, source: Source, keypoints: Keypoints) -> Tensor:
+        """The predictions (B, C, H, W), on the CPU, for the keypoints of B driving frames."""
+        count = len(keypoints.value)
+        padded = keypoints.map(self._padded)
+        generated = self.generator.decode(source.expand(len(padded.value)), padded)
         flow = None if generated.motion is None else generated.motion.deformation
-        finite = self._is_finite(*keypoints, flow, generated.prediction)[: len(batch)]
-        predictions = generated.prediction[: len(batch)].cpu().contiguous()
+        finite = self._is_finite(flow, generated.prediction)[:count]
+        predictions = generated.prediction[:count].cpu().contiguous()
         for index in (~finite).nonzero().flatten().tolist():
-            frame = batch[index : index + 1]
-            found = self._mended(frame, kp_driving.at(index))
-            predictions[index] = self._exact._predict(source, frame, found, reference, options)[0]
+            predictions[index] = self._exact._predict(source, keypoints.at(index))[0]
         return predictions
-
-    def _mended(self, batch: Tensor, keypoints: Keypoints) -> Keypoints:
-        """Keypoints of frames (B, C, H, W), found again where half precision could not hold them.
-
-        To look takes waiting for the device.
-        """
-        finite = self._is_finite(*keypoints)
-        if finite.all():
-            return keypoints
-        found = keypoints.map(Tensor.clone)
-        for index in (~finite).nonzero().flatten().tolist():
-            for part, exact in zip(found, self._exact.detect(batch[index]), strict=True):
-                if part is not None and exact is not None:
-                    part[index] = exact[0]
-        return found
 
     def _is_finite(self, *values: Tensor | None) -> Tensor:
         """Whether half precision could hold all values (B, ...) of each image: (B,).
@@ -204,11 +180,9 @@ class Animator:
         In float32 there is nothing better to turn to, so it need not be asked.
         """
         present = [value for value in values if value is not None]
-        finite = torch.ones(len(present[0]), dtype=torch.bool, device=self.device)
-        if self.precision != torch.float32:
-            for value in present:
-                finite &= value.flatten(1).isfinite().all(dim=1)
-        return finite
+        if self.precision == torch.float32:
+            return torch.ones(len(present[0]), dtype=torch.bool)
+        return torch.stack([value.flatten(1).isfinite().all(dim=1) for value in present]).all(dim=0)
 
     def _padded(self, batch: Tensor) -> Tensor:
         """What belongs to a small batch (B, ...), filled up: compiled code is for one size."""
