@@ -26,7 +26,7 @@ from engine import distributed
 from engine.animation import Animation, AnimationOptions, animate_scene, check_best_frame, report
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file
+from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.clip import open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, set_precision
@@ -166,7 +166,7 @@ def load_animator(args: argparse.Namespace, device: torch.device) -> tuple[Anima
     state = read_torch_file(args.checkpoint)
     config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
     networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, state, networks._asdict())
+    load_weights(args.checkpoint, with_averages(state), networks._asdict())
     animator = Animator(
         **networks._asdict(),
         device=device,

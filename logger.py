@@ -5,11 +5,13 @@ All of it in one folder, with config.yaml; `tensorboard --logdir FOLDER` shows t
 
 from __future__ import annotations
 
+import logging
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from io import BytesIO
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +20,10 @@ import matplotlib
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from engine.checkpoint import best_path, epoch_path, last_path, remove_old, write_checkpoint
 from engine.drawing import draw_points
@@ -29,6 +33,8 @@ from modules.dense_motion import DenseMotion
 from modules.geometry import resize_map
 from modules.keypoints import Keypoints
 from modules.model import GeneratorStep
+
+_log = logging.getLogger(__name__)
 
 _SMALLEST_CELL = 128  # pixels; smaller frames are enlarged to at least this
 _GAP = 2  # pixels between cells
@@ -211,6 +217,47 @@ class Logger:
             self._log.flush()
         self._tensorboard.flush()
         return line
+
+    def warning(self, step: int, name: str, text: str) -> None:
+        """Say that something is wrong: to the person, in log.txt, and in TensorBoard."""
+        _log.warning("step %d: %s", step, text)
+        with _writing(self.folder / "log.txt"):
+            self._log.write(f"warning  step {step:7d}  {text}\n")
+            self._log.flush()
+        self._tensorboard.add_scalar(f"warning/{name}", 1, step)
+        self._tensorboard.add_text("warnings", text, step)
+
+    def film(self, step: int, frames: Sequence[np.ndarray], *, fps: float = 12.5) -> None:
+        """Show frames (H, W, 3), uint8, as a moving picture in TensorBoard; none: nothing."""
+        if not frames:
+            return
+        buffer = BytesIO()
+        pictures = [Image.fromarray(frame) for frame in frames]
+        duration = round(1000 / fps)  # milliseconds
+        pictures[0].save(
+            buffer, "GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0
+        )
+        height, width, channels = frames[0].shape
+        # add_video would want another package for the same.
+        image = Summary.Image(
+            height=height, width=width, colorspace=channels, encoded_image_string=buffer.getvalue()
+        )
+        self._add(Summary(value=[Summary.Value(tag="test/rebuilt", image=image)]), step)
+
+    def settings(self, values: Mapping[str, object]) -> None:
+        """Show settings beside the final test scores in TensorBoard's table of runs."""
+        plain = {
+            key: value if isinstance(value, bool | int | float | str) else str(value)
+            for key, value in values.items()
+        }
+        scores = dict.fromkeys(("test/l1", "test/psnr", "loss/total"), None)
+        for summary in hparams(plain, scores):
+            self._add(summary, None)
+
+    def _add(self, summary: Summary, step: int | None) -> None:
+        writer = self._tensorboard.file_writer
+        assert writer is not None
+        writer.add_summary(summary, step)
 
     def picture(self, epoch: int, step: int, grid: np.ndarray) -> None:
         """Save a grid (H, W, 3), uint8, as train-vis/NNNNNNNN-rec.png and into TensorBoard."""

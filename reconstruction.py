@@ -21,7 +21,7 @@ from tqdm import tqdm
 from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_inference_networks, choose_config
-from engine.checkpoint import load_weights, read_torch_file
+from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.clip import Clip, open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
@@ -61,7 +61,7 @@ def main() -> None:
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
     networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, state, networks._asdict())
+    load_weights(args.checkpoint, with_averages(state), networks._asdict())
     animator = Animator(**networks._asdict(), device=device, precision=precision)
 
     params = config.dataset_params

@@ -19,48 +19,52 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from augmentation import ColorJitter, Compose, build_augmentation
-from config.schema import AugmentationParams, Config, dump_config, to_dict
+from config.schema import Config, dump_config, to_dict
 from engine import distributed
 from engine.animator import Animator
 from engine.build import choose_config
+from engine.build_data import build_dataset, list_test_videos
 from engine.build_training import RANDOM_VGG_SEED, build_trainer
 from engine.checkpoint import best_path, random_state, read_torch_file, restore_random_state
-from engine.clip import open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
-from engine.evaluation import mean_score, rebuild, score
+from engine.guard import check_skipped, keypoint_state, keypoint_warnings
 from engine.interrupt import StopRequest, ignore_interrupts
-from engine.measures import RunningMeans, Stopwatch
+from engine.measures import RunningMeans, Stopwatch, peak_memory, with_total
 from engine.output import make_new_folder
 from engine.sampling import EpochSampler
-from engine.training import Trainer
-from engine.video import UnreadableVideo
-from engine.warm_start import take_what_fits
-from frames_dataset import DatasetRepeater, FramePair, TrainingPairs, split_videos
+from engine.training import StepResult, Trainer
+from engine.validation import TestScore, score_videos
+from frames_dataset import DatasetRepeater, FramePair
 from logger import Logger, Visualizer
 
 STEPS_BETWEEN_SCALARS = 10
+EARLY_LOOK_SECONDS = 60
 _LARGEST_SEED = 2**31 - 1
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class Progress:
-    """How far a run has come: whole epochs, steps into the next one, steps in all."""
+    """How far a run has come: whole epochs, steps into the next one, steps in all.
+
+    Skipped steps, whose losses or gradients were not finite, count as steps, too.
+    """
 
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
     best_l1: float = float("inf")
+    skipped_steps: int = 0
+    skipped_in_a_row: int = 0
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
@@ -127,7 +131,7 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     if args.checkpoint:
         progress = resume(trainer, args.checkpoint, state)
     elif args.init_from:
-        report(take_what_fits(args.init_from, state, trainer.networks._asdict()))
+        report(trainer.take_what_fits(args.init_from, state))
     if progress.epoch >= config.train_params.num_epochs:
         raise UserError(
             f"{args.checkpoint}: has all {config.train_params.num_epochs} epochs behind it; raise "
@@ -146,6 +150,7 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     )
     with logger:
         logger.config(dump_config(config))
+        logger.settings(asdict(config.train_params))
         announce(device, asked=args.device)
         if config.train_params.perceptual_weights == "random":
             _log.warning(
@@ -154,7 +159,10 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
                 RANDOM_VGG_SEED,
             )
         print(f"training in {folder}; watch it with: tensorboard --logdir {folder}", flush=True)
-        Run(config, trainer, dataset, test_videos, logger, progress, seed=seed).train()
+        start = args.checkpoint
+        Run(
+            config, trainer, dataset, test_videos, logger, progress, seed=seed, checkpoint=start
+        ).train()
 
 
 def report(findings: Sequence[str]) -> None:
@@ -172,10 +180,12 @@ def check_sharing(args: argparse.Namespace, config: Config) -> None:
     processes = distributed.world_size()
     if processes > 1 and args.device_ids:
         raise UserError("--device_ids: torchrun gives each process its own GPU; drop it")
-    if config.train_params.batch_size % processes:
+    batch_size, parts = config.train_params.batch_size, config.train_params.accumulation
+    if batch_size % (processes * parts):
+        in_parts = f" in {parts} parts each (train_params.accumulation)" if parts > 1 else ""
         raise UserError(
-            f"train_params.batch_size: {config.train_params.batch_size} cannot be shared by "
-            f"{processes} processes; make it a multiple"
+            f"train_params.batch_size: {batch_size} cannot be shared by {processes} processes"
+            f"{in_parts}; make it a multiple of {processes * parts}"
         )
 
 
@@ -188,54 +198,6 @@ def run_folder(args: argparse.Namespace, state: Mapping) -> Path:
     origin = args.config or args.checkpoint or args.init_from
     name = f"{origin.name.split('.')[0]}-{time.strftime('%Y%m%d-%H%M%S')}"
     return make_new_folder((args.log_dir or Path("log")) / name)
-
-
-def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
-    """The training pairs of an epoch.
-
-    Raises:
-        UserError: there are no videos, or too few for a batch.
-    """
-    params = config.dataset_params
-    pairs = TrainingPairs(
-        split_videos(Path(params.root_dir), "train", id_sampling=params.id_sampling),
-        frame_shape=params.frame_shape,
-        id_sampling=params.id_sampling,
-        augmentation=build_clip_augmentation(params.augmentation_params),
-        seed=seed,
-    )
-    dataset = DatasetRepeater(pairs, config.train_params.num_repeats)
-    if len(dataset) < config.train_params.batch_size:
-        raise UserError(
-            f"{params.root_dir}: {len(pairs)} videos x {dataset.num_repeats} repeats are less than "
-            f"one batch of {config.train_params.batch_size}; raise train_params.num_repeats"
-        )
-    return dataset
-
-
-def list_test_videos(config: Config) -> list[Path]:
-    """The test videos that validation rebuilds; none where there is no validation.
-
-    Raises:
-        UserError: there is to be a validation, but no test video.
-    """
-    if not config.train_params.validation_freq:
-        return []
-    data = config.dataset_params
-    videos = split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling)
-    return videos[: config.reconstruction_params.num_videos]
-
-
-def build_clip_augmentation(params: AugmentationParams) -> Compose:
-    flip, jitter = params.flip_param, params.jitter_param
-    return build_augmentation(
-        horizontal_flip=flip is not None and flip.horizontal_flip,
-        time_flip=flip is not None and flip.time_flip,
-        resize_ratio=params.resize_param.ratio if params.resize_param else None,
-        crop_size=params.crop_param.size if params.crop_param else None,
-        rotation_degrees=params.rotation_param.degrees if params.rotation_param else None,
-        jitter=ColorJitter(**asdict(jitter)) if jitter else None,
-    )
 
 
 def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
@@ -253,7 +215,12 @@ def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
 
 
 class Run:
-    """The loop over epochs, with what it reads from and, in the first process, writes to."""
+    """The loop over epochs, with what it reads from and, in the first process, writes to.
+
+    Args:
+        logger: None in all other processes.
+        checkpoint: what the run goes on from.
+    """
 
     def __init__(
         self,
@@ -265,11 +232,14 @@ class Run:
         progress: Progress,
         *,
         seed: int,
+        checkpoint: Path | None = None,
     ) -> None:
         self.config, self.trainer, self.dataset = config, trainer, dataset
         self.test_videos, self.logger, self.progress = test_videos, logger, progress
         self.seed = seed
-        self._saved_at = time.monotonic()
+        self._started = self._saved_at = time.monotonic()
+        self._last_good = checkpoint
+        self._worries: set[str] = set()
         params = config.train_params
         self.sampler = EpochSampler(len(dataset), seed=seed)
         self.loader: DataLoader[FramePair] = DataLoader(
@@ -311,8 +281,8 @@ class Run:
         progress, batch_size = self.progress, self.config.train_params.batch_size
         self.sampler.set_epoch(progress.epoch, first_item=progress.step_in_epoch * batch_size)
         self.dataset.set_epoch(progress.epoch)
-        losses, recent, times = RunningMeans(), RunningMeans(), Stopwatch()
-        skipped, result = 0, None
+        losses, signs, times = RunningMeans(), RunningMeans(), Stopwatch()
+        skipped_before, skipped_clips, result = progress.skipped_steps, 0, None
         bar = tqdm(
             self.loader,
             desc=f"epoch {progress.epoch + 1}",
@@ -321,33 +291,96 @@ class Run:
         )
         for pair in bar:
             times.data_arrived()
-            result = self.trainer.step(pair.source, pair.driving)
+            result = self.step(pair)
             times.step_done()
-            progress.step, progress.step_in_epoch = progress.step + 1, progress.step_in_epoch + 1
-            skipped += int(pair.skipped.sum())
-            losses.add(result.losses)
-            recent.add(result.losses)
+            skipped_clips += int(pair.skipped.sum())
+            if result.offender is None:
+                losses.add(result.losses)
+                signs.add(signs_of(result))
             if progress.step % STEPS_BETWEEN_SCALARS == 0:
-                means, recent = recent.means(), RunningMeans()
-                bar.set_postfix_str(f"loss {means['total']:.4f}")
-                self.log_scalars(means, times)
+                bar.set_postfix_str(self.log_scalars(signs.means(), times.lap()))
+                signs = RunningMeans()
+            self.look_early(pair, result)
             if distributed.agree(stop.received, self.trainer.device):
                 stop.received = True
                 break
             self.save_if_due()
-        if self.logger is not None and result is not None and not stop.received:
-            grid = self.logger.visualizer.training_grid(pair.source, pair.driving, result.pictures)
-            self.logger.picture(progress.epoch + 1, progress.step, grid)
-        return {**losses.means(), **times.means(), "skipped_clips": skipped}
+        if result is not None and not stop.received:
+            self.draw(progress.epoch + 1, pair, result)
+        counts = {"skipped_clips": skipped_clips}
+        counts["skipped_steps"] = progress.skipped_steps - skipped_before
+        return {**with_total(losses.means()), **times.means(), **counts}
 
-    def log_scalars(self, means: Mapping[str, float], times: Stopwatch) -> None:
+    def step(self, pair: FramePair) -> StepResult:
+        """Step on a batch, and count it."""
+        progress, params = self.progress, self.config.train_params
+        try:
+            result = self.trainer.step(pair.source, pair.driving)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"the GPU's memory is too small for train_params.batch_size={params.batch_size} "
+                f"in train_params.accumulation={params.accumulation} parts; raise accumulation, "
+                "which changes only batch statistics, set train_params.precision=bf16, or lower "
+                "batch_size"
+            ) from error
+        progress.step, progress.step_in_epoch = progress.step + 1, progress.step_in_epoch + 1
+        if result.offender is None:
+            progress.skipped_in_a_row = 0
+        else:
+            progress.skipped_steps, progress.skipped_in_a_row = (
+                progress.skipped_steps + 1,
+                progress.skipped_in_a_row + 1,
+            )
+            self.warn("step_skipped", f"{result.offender}: not finite; the step is skipped")
+            check_skipped(progress.skipped_in_a_row, result.offender, self._last_good)
+        return result
+
+    def log_scalars(self, signs: Mapping[str, float], times: Mapping[str, float]) -> str:
+        """Add a point to each curve, and warn of bad signs; returns what the bar is to show."""
+        terms = {name: value for name, value in signs.items() if name.startswith("loss/")}
+        total = sum(terms.values())
+        if self.logger is not None:
+            rates = self.trainer.current_learning_rates()
+            self.logger.scalars(
+                self.progress.step,
+                {
+                    **signs,
+                    **({"loss/total": total} if terms else {}),
+                    **{f"lr/{name}": rate for name, rate in rates.items()},
+                    **{f"time/{name}": value for name, value in times.items()},
+                    "time/images_per_second": self.config.train_params.batch_size
+                    / times["seconds_per_step"],
+                    "memory/peak_gib": peak_memory(self.trainer.device),
+                    "data/skipped_steps": self.progress.skipped_steps,
+                },
+            )
+        if terms:
+            spread, at_edge = signs["keypoints/spread"], signs["keypoints/at_edge"]
+            worries = keypoint_warnings(self.progress.step, spread, at_edge)
+            for name in worries.keys() - self._worries:
+                self.warn(name, worries[name])
+            self._worries = set(worries)
+        return f"loss {total:.4f}" if terms else ""
+
+    def warn(self, name: str, text: str) -> None:
+        if self.logger is not None:
+            self.logger.warning(self.progress.step, name, text)
+
+    def look_early(self, pair: FramePair, result: StepResult) -> None:
+        """Draw a first picture when a person has waited for a minute, not for an epoch."""
+        waited = time.monotonic() - self._started
+        if self.progress.epoch == 0 and self._started and waited >= EARLY_LOOK_SECONDS:
+            self._started = 0.0
+            self.draw(0, pair, result)
+
+    def draw(self, epoch: int, pair: FramePair, result: StepResult) -> None:
         if self.logger is None:
             return
-        rates = self.trainer.current_learning_rates()
-        values = {f"loss/{name}": mean for name, mean in means.items()}
-        values |= {f"lr/{name}": rate for name, rate in rates.items()}
-        values |= {f"time/{name}": mean for name, mean in times.means().items()}
-        self.logger.scalars(self.progress.step, values)
+        rows = slice(len(result.pictures.generated.prediction))
+        grid = self.logger.visualizer.training_grid(
+            pair.source[rows], pair.driving[rows], result.pictures
+        )
+        self.logger.picture(epoch, self.progress.step, grid)
 
     def finish_epoch(self, means: dict[str, float], stop: StopRequest) -> None:
         """Validate, write the epoch's line, and save, each where it is due."""
@@ -356,42 +389,31 @@ class Run:
         params, progress = self.config.train_params, self.progress
         is_last, is_best = progress.epoch == params.num_epochs, False
         if params.validation_freq and (is_last or progress.epoch % params.validation_freq == 0):
-            means["test_l1"] = self.validate(stop)
-            is_best = means["test_l1"] < progress.best_l1
+            score = self.validate(stop)
+            is_best = score.l1 < progress.best_l1
             if is_best:
-                progress.best_l1 = means["test_l1"]
-            self.logger.scalars(progress.step, {"test/l1": means["test_l1"]})
+                progress.best_l1 = score.l1
+            means |= {"test_l1": score.l1, "test_psnr": score.psnr}
+            self.logger.scalars(progress.step, score.curves())
+            self.logger.film(progress.step, score.film)
         self.logger.scalars(progress.step, {"data/skipped_clips": means["skipped_clips"]})
         tqdm.write(self.logger.epoch(progress.epoch, progress.step, means))
         if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
             self.save(best=is_best)
 
-    def validate(self, stop: StopRequest) -> float:
-        """The mean L1 of the test videos rebuilt from their first frames; NaN if that is cut short.
-
-        And NaN if none can be read.
-        """
-        max_frames = self.config.reconstruction_params.max_frames
-        frame_shape = self.config.dataset_params.frame_shape
-        networks = self.trainer.networks
-        animator = Animator(
-            kp_detector=networks.kp_detector,
-            generator=networks.generator,
-            device=self.trainer.device,
+    def validate(self, stop: StopRequest) -> TestScore:
+        """The score of the test videos, by the weights that animating would take."""
+        animator = Animator(**self.trainer.animating._asdict(), device=self.trainer.device)
+        return score_videos(
+            animator,
+            self.test_videos,
+            frame_shape=self.config.dataset_params.frame_shape,
+            max_frames=self.config.reconstruction_params.max_frames,
+            stopped=lambda: stop.received,
         )
-        scores = []
-        for path in self.test_videos:
-            if stop.received:
-                break
-            try:
-                with open_clip(path, frame_shape=frame_shape) as clip:
-                    scores.append(score(rebuild(animator, islice(clip, max_frames))))
-            except UnreadableVideo as error:
-                _log.warning("skipping a test video: %s", error)
-        self.trainer.train_mode()
-        return math.nan if stop.received or not scores else mean_score(scores).l1
 
     def save(self, *, best: bool = False) -> Path | None:
+        """Write a checkpoint: of so many epochs, or of a place within one."""
         if self.logger is None:
             return None
         state = {
@@ -401,16 +423,30 @@ class Run:
             "seed": self.seed,
             "random_state": random_state(),
         }
-        self._saved_at = time.monotonic()
         if self.progress.step_in_epoch:
-            return self.logger.checkpoint_within_epoch(state)
-        return self.logger.checkpoint(self.progress.epoch, state, best=best)
+            path = self.logger.checkpoint_within_epoch(state)
+        else:
+            path = self.logger.checkpoint(self.progress.epoch, state, best=best)
+        self._saved_at = time.monotonic()
+        if not self.progress.skipped_in_a_row:
+            self._last_good = path
+        return path
 
     def save_if_due(self) -> None:
         """Save in the midst of an epoch if the last time was long ago."""
         seconds = 60 * self.config.train_params.checkpoint_minutes
-        if seconds and time.monotonic() - self._saved_at >= seconds:
+        is_well = not self.progress.skipped_in_a_row
+        if seconds and is_well and time.monotonic() - self._saved_at >= seconds:
             self.save()
+
+
+def signs_of(result: StepResult) -> dict[str, Tensor]:
+    """What shows how a step went, under the names of its curves; scalars."""
+    signs = {f"loss/{name}": value for name, value in result.losses.items()}
+    norms = result.gradient_norms.items()
+    signs |= {f"gradient_norm/{name}": value for name, value in norms}
+    keypoints = keypoint_state(result.pictures.kp_driving.value)
+    return signs | {f"keypoints/{name}": value for name, value in keypoints._asdict().items()}
 
 
 if __name__ == "__main__":

@@ -123,6 +123,13 @@ def _training_rules(training: TrainParams, model: ModelParams, size: int) -> Ite
             f"train_params.loss_weights.separation: {weights.separation:g} needs two keypoints to "
             "separate; raise model_params.common_params.num_kp or write 0 here"
         )
+    if training.batch_size % training.accumulation:
+        yield (
+            f"train_params.accumulation: {training.batch_size} images cannot be cut into "
+            f"{training.accumulation} equal parts; make train_params.batch_size a multiple"
+        )
+    if training.ema_decay == 1:
+        yield "train_params.ema_decay: 1 would never move; write less, such as 0.999"
     rising = sorted(set(milestones))
     if milestones != rising:
         yield f"train_params.epoch_milestones: {milestones} does not rise; write {rising}"

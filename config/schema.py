@@ -26,7 +26,7 @@ Positive = Annotated[float, Range(0, above=True)]
 Weight = Annotated[float, Range(0)]
 Scale = Annotated[float, Range(0.001, 1)]
 VideoFormat = Literal[".mp4", ".mov", ".mkv", ".webm", ".gif"]
-TrainingPrecision = Literal["fp32", "bf16"]
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,10 @@ class TrainParams:
     keep_checkpoints: Count = 3
     validation_freq: CountOrZero = 0  # epochs; 0 is never
     precision: TrainingPrecision = "fp32"
+    accumulation: Count = 1
+    grad_clip: Positive | None = None
+    compile: bool = False
+    ema_decay: Annotated[float, Range(0, 1)] = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from engine.build import Networks, build_networks
 from engine.checkpoint import read_torch_file
 from engine.device import place
 from engine.errors import UserError
-from engine.training import FullModels, Trainer
+from engine.training import FullModels, Options, Trainer
 from modules.equivariance import WarpDistribution
 from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights
 from modules.perceptual import ImagePyramid, VGG19Features
 
 RANDOM_VGG_SEED = 0
-AUTOCAST = {"fp32": None, "bf16": torch.bfloat16}
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build_trainer(
@@ -28,13 +28,20 @@ def build_trainer(
     """Networks with random weights, on the device, ready to be trained.
 
     Raises:
-        UserError: the VGG19 weights cannot be had.
+        UserError: the VGG19 weights cannot be had, or the device has no such precision.
     """
-    networks = build_networks(config.model_params)
     params = config.train_params
+    if params.precision == "fp16" and device.type != "cuda":
+        raise UserError(
+            "train_params.precision: fp16 is for CUDA GPUs; write bf16, which needs no scaling"
+        )
+    networks = build_networks(config.model_params)
     models = build_full_models(config, networks)
     for model in models:
-        place(model, device)
+        place(model, device, training_in=AUTOCAST[params.precision])
+    if params.compile:
+        for network in (*networks, models.generator.vgg):
+            network.compile()
     return Trainer(
         networks,
         models,
@@ -44,6 +51,12 @@ def build_trainer(
             "kp_detector": params.lr_kp_detector,
         },
         milestones=params.epoch_milestones,
+        options=Options(
+            accumulation=params.accumulation,
+            clip=params.grad_clip,
+            scaled=params.precision == "fp16",
+            ema_decay=params.ema_decay,
+        ),
         device=device,
         device_ids=device_ids,
     )
@@ -72,7 +85,7 @@ def build_full_models(config: Config, networks: Networks) -> FullModels:
     )
     discriminator_model = DiscriminatorFullModel(
         discriminator=networks.discriminator,
-        pyramid=ImagePyramid(params.scales, channels),
+        pyramid=ImagePyramid(config.model_params.discriminator_params.scales, channels),
         weight=weights.discriminator_gan,
         autocast=autocast,
     )

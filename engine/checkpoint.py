@@ -2,7 +2,8 @@
 
 A `.pth.tar` is a torch file (no archive): a dict with the state dicts `generator`,
 `discriminator`, `kp_detector`, `optimizer_*`, and `epoch`. Ours adds `format`, `config`, `step`,
-`step_in_epoch`, `schedulers`, `random_state`, `seed` and `best_l1`.
+`step_in_epoch`, `schedulers`, `random_state`, `seed` and `best_l1`; with train_params.ema_decay,
+`average` has the networks with averaged weights.
 """
 
 import os
@@ -21,6 +22,7 @@ CHECKPOINT_FORMAT = 1
 _SUFFIX = "-checkpoint.pth.tar"
 _BEST_NAME = f"best{_SUFFIX}"
 _LAST_NAME = f"last{_SUFFIX}"
+AVERAGE = "average"
 
 State = dict[str, object]
 
@@ -68,6 +70,14 @@ def load_weights(
         _check_architecture(f"{path}: {name}", weights[name], network.state_dict())
     for name, network in networks.items():
         network.load_state_dict(weights[name])
+
+
+def with_averages(state: Mapping) -> dict:
+    """A checkpoint's content; its averaged weights, where it has them, replace the last ones."""
+    return {
+        **state,
+        **{name: state[AVERAGE][name] for name in state.get(AVERAGE, {}) if name in state},
+    }
 
 
 def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[str, Tensor]) -> None:

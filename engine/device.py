@@ -38,13 +38,20 @@ def choose_device(name: str, device_ids: Sequence[int] | None = None) -> torch.d
 T = TypeVar("T", bound=torch.Tensor | torch.nn.Module)
 
 
-def place(thing: T, device: torch.device) -> T:
+def place(thing: T, device: torch.device, *, training_in: torch.dtype | None = None) -> T:
     """Move images (B, C, H, W) or a network to a device, channels last where that is faster.
 
     A training step is 1.15 times as fast so on a CPU in float32; a GPU's tensor cores gain more.
-    Apple's GPUs gain nothing, and some of their kernels take such memory for what it is not.
+    Apple's GPUs gain nothing, and some of their kernels take such memory for what it is not. On a
+    CPU, the gradients of bfloat16 convolutions in that layout take many times as long.
+
+    Args:
+        thing: what to move.
+        device: where to.
+        training_in: the type in which gradients will be computed, if not that of `thing`.
     """
-    layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+    slow = device.type == "cpu" and training_in == torch.bfloat16
+    layout = torch.contiguous_format if slow or device.type == "mps" else torch.channels_last
     return thing.to(device=device, memory_format=layout)  # type: ignore[call-overload, return-value]
 
 

@@ -17,7 +17,17 @@ from torch.utils.data import Sampler
 from engine.errors import UserError
 from sync_batchnorm.process_group import world_size
 
-__all__ = ["RankShare", "agree", "is_first", "processes", "rank", "total", "world_size", "wrap"]
+__all__ = [
+    "RankShare",
+    "agree",
+    "gradients_shared",
+    "is_first",
+    "processes",
+    "rank",
+    "total",
+    "world_size",
+    "wrap",
+]
 
 
 @contextmanager
@@ -81,6 +91,16 @@ def wrap(model: nn.Module) -> nn.Module:
         return model
     # Each process computes the same batch statistics: there are no buffers to send around.
     return DistributedDataParallel(model, broadcast_buffers=False)
+
+
+@contextmanager
+def gradients_shared(model: nn.Module, *, now: bool) -> Iterator[None]:
+    """Within this block, a wrapped model averages its gradients, or `now` being false only adds."""
+    if now or not isinstance(model, DistributedDataParallel):
+        yield
+        return
+    with model.no_sync():
+        yield
 
 
 class RankShare(Sampler[int]):

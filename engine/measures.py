@@ -1,13 +1,14 @@
-"""What a training loop measures: mean losses and where the time goes."""
+"""What a training loop measures: mean losses, where the time goes, and memory."""
 
-import math
+import resource
+import sys
 import time
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from engine.distributed import total, world_size
-from engine.errors import UserError
 
 
 class RunningMeans:
@@ -17,29 +18,32 @@ class RunningMeans:
         self._sums: dict[str, Tensor] = {}
         self._count = 0
 
-    def add(self, losses: Mapping[str, Tensor]) -> None:
-        """Count one step's terms, scalars."""
-        for name, value in losses.items():
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Count one step's values, scalars."""
+        for name, value in values.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
         self._count += 1
 
     def means(self) -> dict[str, float]:
-        """The mean of each term over the processes, which must all ask for it, and their `total`.
+        """The mean of each value over the processes, which must all ask for it.
 
         Nothing if no step was counted.
-
-        Raises:
-            UserError: a term is not finite, which no further step would mend.
         """
         steps = self._count * world_size()
-        means = {name: total(value).item() / steps for name, value in self._sums.items()}
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                raise UserError(
-                    f"loss {name}: became {mean}; go on from the last checkpoint with lower "
-                    "learning rates (--set train_params.lr_generator=1e-4 ...)"
-                )
-        return {"total": sum(means.values()), **means} if means else {}
+        return {name: total(value).item() / steps for name, value in self._sums.items()}
+
+
+def with_total(losses: Mapping[str, float]) -> dict[str, float]:
+    """Weighted terms with their sum, if there are any."""
+    return {"total": sum(losses.values()), **losses} if losses else {}
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory that this process ever held, in GiB: of the GPU, or else of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 class Stopwatch:
@@ -48,6 +52,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._waiting, self._total, self._steps = 0.0, 0.0, 0
+        self._lap = (0.0, 0.0, 0)
 
     def data_arrived(self) -> None:
         self._waiting += time.monotonic() - self._started
@@ -58,8 +63,16 @@ class Stopwatch:
         self._started, self._steps = now, self._steps + 1
 
     def means(self) -> dict[str, float]:
-        steps = max(self._steps, 1)
-        return {
-            "seconds_per_step": self._total / steps,
-            "seconds_waiting_for_data": self._waiting / steps,
-        }
+        """Over all steps."""
+        return _per_step(self._total, self._waiting, self._steps)
+
+    def lap(self) -> dict[str, float]:
+        """Over the steps since the last lap."""
+        seconds, waiting, steps = self._lap
+        self._lap = (self._total, self._waiting, self._steps)
+        return _per_step(self._total - seconds, self._waiting - waiting, self._steps - steps)
+
+
+def _per_step(seconds: float, waiting: float, steps: int) -> dict[str, float]:
+    count = max(steps, 1)
+    return {"seconds_per_step": seconds / count, "seconds_waiting_for_data": waiting / count}

@@ -1,7 +1,8 @@
 """The steps of the optimizers, and the state that training goes on from."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,14 +12,20 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
 from engine import distributed
-from engine.build import Networks
-from engine.checkpoint import load_weights
+from engine.averaging import WeightAverage
+from engine.build import InferenceNetworks, Networks
+from engine.checkpoint import AVERAGE, load_weights, with_averages
+from engine.descent import Descent
 from engine.errors import UserError
+from engine.warm_start import take_what_fits
+from modules.keypoints import Keypoints
 from modules.model import DiscriminatorFullModel, GeneratorFullModel, GeneratorStep
 from sync_batchnorm import SyncDataParallel
 
 _BETAS = (0.5, 0.999)
 _DECAY = 0.1
+# Which networks step together, on one sum of losses.
+_DESCENTS = {"generator": ("generator", "kp_detector"), "discriminator": ("discriminator",)}
 _REMEDY = "start from its weights alone with --init_from"
 
 
@@ -29,11 +36,42 @@ class FullModels(NamedTuple):
     discriminator: DiscriminatorFullModel
 
 
+class Fake(NamedTuple):
+    """A generated frame (B, C, H, W) and the keypoints that it was to have, without gradients."""
+
+    prediction: Tensor
+    keypoints: Keypoints
+
+
+class Options(NamedTuple):
+    """How steps are taken.
+
+    Attributes:
+        accumulation: in how many parts, one after the other, a batch goes through the networks.
+        clip, scaled: as in Descent.
+        ema_decay: as in WeightAverage; 0: there is no average.
+    """
+
+    accumulation: int = 1
+    clip: float | None = None
+    scaled: bool = False
+    ema_decay: float = 0.0
+
+
 class StepResult(NamedTuple):
-    """One training step's outcome: each weighted term, a detached scalar, and the pictures."""
+    """One training step's outcome.
+
+    Attributes:
+        losses: each weighted term, a detached scalar.
+        pictures: what the first part of the batch became, in its order.
+        gradient_norms: of each network that has losses, a scalar.
+        offender: what was not finite, so that the step was skipped; None: it was taken.
+    """
 
     losses: dict[str, Tensor]
     pictures: GeneratorStep
+    gradient_norms: dict[str, Tensor]
+    offender: str | None
 
 
 class Trainer:
@@ -44,6 +82,7 @@ class Trainer:
         models: the same networks wrapped with their losses.
         learning_rates: of the network of each name.
         milestones: the epochs after which learning rates are divided by 10.
+        options: how steps are taken.
         device: where the networks are already.
         device_ids: GPUs among which this process shares each batch; one or none: it does not.
     """
@@ -56,10 +95,12 @@ class Trainer:
         learning_rates: Mapping[str, float],
         milestones: Sequence[int],
         device: torch.device,
+        options: Options = Options(),  # noqa: B008
         device_ids: Sequence[int] = (),
     ) -> None:
         self.networks = networks
         self.device = device
+        self.options = options
         self._warps = models.generator.warps
         self.adversarial = models.generator.weights.generator_gan != 0
         # Frozen while it is wrapped, as it is in every step that it only judges in.
@@ -73,45 +114,85 @@ class Trainer:
             name: Adam(network.parameters(), lr=learning_rates[name], betas=_BETAS)
             for name, network in networks._asdict().items()
         }
+        self._descents = {name: self._descent(*moved) for name, moved in _DESCENTS.items()}
         self._start_schedules(0)
+        self._start_average()
 
-    def train_mode(self) -> None:
-        """Back into training mode, after an evaluation."""
-        for network in self.networks:
-            network.train()
+    def _descent(self, *names: str) -> Descent:
+        return Descent(
+            {name: getattr(self.networks, name) for name in names},
+            {name: self.optimizers[name] for name in names},
+            device=self.device,
+            scaled=self.options.scaled,
+            clip=self.options.clip,
+        )
+
+    @property
+    def animating(self) -> InferenceNetworks:
+        """What results are made with: the averaged weights, where they are kept."""
+        if self.average is not None:
+            return self.average.networks
+        return InferenceNetworks(self.networks.generator, self.networks.kp_detector)
 
     def step(self, source: Tensor, driving: Tensor) -> StepResult:
-        """Step all networks on a batch of frame pairs, (B, C, H, W) in [0, 1] each."""
-        source, driving = source.to(self.device), driving.to(self.device)
-        pictures = self._step_generator(source, driving)
-        losses = pictures.losses
-        if self.adversarial:
-            losses = losses | self._step_discriminator(driving, pictures)
-        means = {name: term.detach().mean() for name, term in losses.items()}
-        return StepResult(means, pictures)
+        """Step all networks on a batch of frame pairs, (B, C, H, W) in [0, 1] each.
 
-    def _step_generator(self, source: Tensor, driving: Tensor) -> GeneratorStep:
+        What is not finite moves nothing: weights, batch statistics and average stay as they were.
+        """
+        # From pinned memory, a copy need not be waited for.
+        source = source.to(self.device, non_blocking=True)
+        driving = driving.to(self.device, non_blocking=True)
+        before = [buffer.clone() for buffer in self._buffers()]
+        parts = _parts(len(driving), self.options.accumulation)
+        result, fakes = self._step_generator(source, driving, parts)
+        if self.adversarial and result.offender is None:
+            result = self._step_discriminator(result, driving, parts, fakes)
+        if result.offender is not None:
+            for buffer, value in zip(self._buffers(), before, strict=True):
+                buffer.copy_(value)
+        elif self.average is not None:
+            self.average.update()
+        return result
+
+    def _buffers(self) -> Iterator[Tensor]:
+        return chain.from_iterable(network.buffers() for network in self.networks)
+
+    def _step_generator(
+        self, source: Tensor, driving: Tensor, parts: Sequence[slice]
+    ) -> tuple[StepResult, list[Fake]]:
         self.networks.discriminator.requires_grad_(False)
         # Drawn for the whole batch: replicas that drew for themselves would all draw the same.
         warps = self._warps.sample(len(driving), self.device)
-        result = self._generator_model(source, driving, warps)
-        self._descend(result.losses, ("generator", "kp_detector"))
+        descent, losses, fakes, pictures = self._descents["generator"], _Losses(), [], None
+        for part in parts:
+            with distributed.gradients_shared(self._generator_model, now=part is parts[-1]):
+                result = self._generator_model(source[part], driving[part], warps.of(part))
+                descent.accumulate(result.losses, share=1 / len(parts))
+            losses.add(result.losses)
+            fakes.append(Fake(result.generated.prediction.detach(), result.kp_driving.detach()))
+            pictures = pictures or result
+        outcome = descent.take()
         self.networks.discriminator.requires_grad_(True)
-        return result
+        assert pictures is not None
+        norms, offender = outcome.gradient_norms, outcome.offender
+        return StepResult(losses.means(), pictures, norms, offender), fakes
 
-    def _step_discriminator(self, driving: Tensor, pictures: GeneratorStep) -> dict[str, Tensor]:
-        losses = self._discriminator_model(
-            driving, pictures.generated.prediction.detach(), pictures.kp_driving.detach()
+    def _step_discriminator(
+        self, step: StepResult, driving: Tensor, parts: Sequence[slice], fakes: Sequence[Fake]
+    ) -> StepResult:
+        """The step with the discriminator's losses beside those of the generator."""
+        descent, losses = self._descents["discriminator"], _Losses()
+        for part, fake in zip(parts, fakes, strict=True):
+            with distributed.gradients_shared(self._discriminator_model, now=part is parts[-1]):
+                terms = self._discriminator_model(driving[part], fake.prediction, fake.keypoints)
+                descent.accumulate(terms, share=1 / len(parts))
+            losses.add(terms)
+        outcome = descent.take()
+        return step._replace(
+            losses=step.losses | losses.means(),
+            gradient_norms=step.gradient_norms | outcome.gradient_norms,
+            offender=outcome.offender,
         )
-        self._descend(losses, ("discriminator",))
-        return losses
-
-    def _descend(self, losses: Mapping[str, Tensor], names: Sequence[str]) -> None:
-        total = torch.stack([term.mean() for term in losses.values()]).sum()
-        total.backward()
-        for name in names:
-            self.optimizers[name].step()
-            self.optimizers[name].zero_grad()
 
     def end_epoch(self) -> None:
         """Move the learning rates on by one epoch."""
@@ -129,6 +210,11 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             state[f"optimizer_{name}"] = optimizer.state_dict()
         state["schedulers"] = {name: s.state_dict() for name, s in self._schedules.items()}
+        if self.options.scaled:
+            scalers = {name: d.scaler.state_dict() for name, d in self._descents.items()}
+            state["scalers"] = scalers
+        if self.average is not None:
+            state[AVERAGE] = self.average.state_dict()
         return state
 
     def load_state_dict(self, path: Path, state: Mapping) -> None:
@@ -148,6 +234,28 @@ class Trainer:
         self._start_schedules(
             schedules["generator"]["last_epoch"] if schedules else state["epoch"] + 1
         )
+        for name, scaler in state.get("scalers", {}).items():
+            if self.options.scaled:
+                self._descents[name].scaler.load_state_dict(scaler)
+        self._start_average()
+        if self.average is not None and AVERAGE in state:
+            self.average.load_state_dict(path, state[AVERAGE])
+
+    def take_what_fits(self, path: Path, state: Mapping) -> list[str]:
+        """Start from the weights of another run; returns what was taken and what was not.
+
+        Raises:
+            UserError: little or nothing fits.
+        """
+        lines = take_what_fits(path, with_averages(state), self.networks._asdict())
+        self._start_average()
+        return lines
+
+    def _start_average(self) -> None:
+        """Let the average of the weights begin at what they are now."""
+        decay = self.options.ema_decay
+        followed = InferenceNetworks(self.networks.generator, self.networks.kp_detector)
+        self.average = WeightAverage(followed, decay=decay) if decay else None
 
     def _start_schedules(self, epoch: int) -> None:
         """Set the learning rates to those of an epoch, whatever the optimizers held."""
@@ -163,6 +271,29 @@ class Trainer:
             self._schedules[name] = MultiStepLR(
                 optimizer, list(self._milestones), gamma=_DECAY, last_epoch=epoch - 1
             )
+
+
+class _Losses:
+    """The mean of each term over the parts of a batch, detached."""
+
+    def __init__(self) -> None:
+        self._parts: list[Mapping[str, Tensor]] = []
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Count one part's terms, (B,) each."""
+        self._parts.append({name: term.detach().mean() for name, term in losses.items()})
+
+    def means(self) -> dict[str, Tensor]:
+        return {
+            name: torch.stack([part[name] for part in self._parts]).mean()
+            for name in self._parts[0]
+        }
+
+
+def _parts(batch_size: int, count: int) -> list[slice]:
+    """A batch cut into parts of one size."""
+    size = -(-batch_size // count)
+    return [slice(start, start + size) for start in range(0, batch_size, size)]
 
 
 def _shared(model: nn.Module, device_ids: Sequence[int]) -> nn.Module:

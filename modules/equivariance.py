@@ -21,6 +21,12 @@ class RandomWarp(NamedTuple):
     control_params: Tensor
     points_tps: int
 
+    def of(self, images: slice) -> "RandomWarp":
+        """The warps of some images of the batch."""
+        return self._replace(
+            theta=self.theta[images], control_params=self.control_params[images]
+        )
+
     def points(self, points: Tensor) -> Tensor:
         """Where W takes points: (B, N, 2) -> (B, N, 2)."""
         matrix, shift = self.theta[:, None, :, :2], self.theta[:, None, :, 2]

@@ -142,10 +142,10 @@ class GeneratorFullModel(nn.Module):
         if self.weights.generator_gan:
             keypoints = kp_driving.detach()
             fakes = judge(self.discriminator, self.pyramid, generated, keypoints)
-            reals = judge(self.discriminator, self.pyramid, real, keypoints)
             scores = [lsgan_generator(fake.prediction_map) for fake in fakes]
             terms["generator_gan"] = self.weights.generator_gan * torch.stack(scores).sum()
             if any(self.weights.feature_matching):
+                reals = judge(self.discriminator, self.pyramid, real, keypoints)
                 terms["feature_matching"] = self._feature_matching(fakes, reals)
         return terms
 

@@ -176,7 +176,8 @@ def test_training_step(golden: Golden) -> None:
         milestones=[],
         device=torch.device("cpu"),
     )
-    trainer.train_mode()
+    for network in trainer.networks:
+        network.train()
     norms = record_gradient_norms(trainer)
     result = trainer.step(source, driving)
 

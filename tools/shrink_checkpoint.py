@@ -18,7 +18,7 @@ from torch import Tensor
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.checkpoint import read_torch_file, write_checkpoint
+from engine.checkpoint import read_torch_file, with_averages, write_checkpoint
 from engine.command_line import OneLineErrors, run
 from engine.errors import UserError
 
@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="what train.py wrote")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     args = parser.parse_args()
-    write_checkpoint(args.out, shrunk(read_torch_file(args.checkpoint), args.checkpoint))
+    write_checkpoint(
+        args.out, shrunk(with_averages(read_torch_file(args.checkpoint)), args.checkpoint)
+    )
     print(f"{args.out}: {args.out.stat().st_size / 2**20:.1f} MiB")
 
 

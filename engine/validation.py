@@ -1,0 +1,96 @@
+"""How well a training's networks rebuild the test videos."""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from engine.animator import Animator
+from engine.clip import open_clip
+from engine.evaluation import Rebuilt, rebuild
+from engine.image import to_frame
+from engine.video import UnreadableVideo
+
+_FILM_FRAMES = 40
+_log = logging.getLogger(__name__)
+
+
+class TestScore(NamedTuple):
+    """Means over the test videos, each counting the same; NaN where none could be scored.
+
+    Attributes:
+        l1, psnr: of the rebuilt frames.
+        copy_l1: of the first frame shown throughout, the mark that any motion has to beat.
+        film: frames of the first video, true and rebuilt side by side, (H, 2 W, 3), uint8.
+    """
+
+    l1: float
+    psnr: float
+    copy_l1: float
+    film: list[np.ndarray]
+
+    def curves(self) -> dict[str, float]:
+        """The numbers, under the names of their curves."""
+        return {"test/l1": self.l1, "test/psnr": self.psnr, "test/copy_l1": self.copy_l1}
+
+
+def score_videos(
+    animator: Animator,
+    videos: Sequence[Path],
+    *,
+    frame_shape: tuple[int, int, int],
+    max_frames: int | None,
+    stopped: Callable[[], bool],
+) -> TestScore:
+    """Rebuild videos from their first frames, and score them; NaN if that is cut short.
+
+    Args:
+        animator: has the networks.
+        videos: one that cannot be read is passed over with a warning.
+        frame_shape: (H, W, C) to which frames are resized.
+        max_frames: of each video; None is all.
+        stopped: whether to give up, asked before each video.
+    """
+    scores: list[list[float]] = []
+    film: list[np.ndarray] = []
+    for path in videos:
+        if stopped():
+            return TestScore(math.nan, math.nan, math.nan, [])
+        try:
+            with open_clip(path, frame_shape=frame_shape) as clip:
+                score, shown = _score(rebuild(animator, islice(clip, max_frames)))
+        except UnreadableVideo as error:
+            _log.warning("skipping a test video: %s", error)
+            continue
+        scores.append(score)
+        film = film or shown
+    if not scores:
+        return TestScore(math.nan, math.nan, math.nan, [])
+    l1, psnr, copy_l1 = np.mean(scores, axis=0).tolist()
+    return TestScore(l1, psnr, copy_l1, film)
+
+
+def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[np.ndarray]]:
+    """The numbers of TestScore for one video, and its film."""
+    numbers: list[list[float]] = []
+    film: list[np.ndarray] = []
+    for frame in video:
+        prediction, truth = frame.prediction, frame.truth
+        copied = (frame.first - truth).abs().mean().item()
+        l1 = (prediction - truth).abs().mean().item()
+        numbers.append([l1, _psnr(prediction, truth), copied])
+        if len(film) < _FILM_FRAMES:
+            film.append(np.concatenate([to_frame(truth), to_frame(prediction)], axis=1))
+    means: list[float] = np.mean(numbers, axis=0).tolist()
+    return means, film
+
+
+def _psnr(result: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio of two images in [0, 1], in dB; at most 100."""
+    mse = (result - truth).square().mean().item()
+    return min(-10 * math.log10(mse), 100.0) if mse else 100.0
