@@ -1,5 +1,6 @@
 """Config -> what is trained and tested on."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,13 +17,8 @@ def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
         UserError: there are no videos, or too few for a batch.
     """
     params = config.dataset_params
-    pairs = TrainingPairs(
-        split_videos(Path(params.root_dir), "train", id_sampling=params.id_sampling),
-        frame_shape=params.frame_shape,
-        id_sampling=params.id_sampling,
-        augmentation=build_clip_augmentation(params.augmentation_params),
-        seed=seed,
-    )
+    videos = split_videos(Path(params.root_dir), "train", id_sampling=params.id_sampling)
+    pairs = build_pairs(config, videos, seed=seed)
     dataset = DatasetRepeater(pairs, config.train_params.num_repeats)
     if len(dataset) < config.train_params.batch_size:
         raise UserError(
@@ -30,6 +26,18 @@ def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
             f"one batch of {config.train_params.batch_size}; raise train_params.num_repeats"
         )
     return dataset
+
+
+def build_pairs(config: Config, videos: Sequence[Path], *, seed: int) -> TrainingPairs:
+    """Training pairs of some videos, resized and augmented as the config says."""
+    params = config.dataset_params
+    return TrainingPairs(
+        videos,
+        frame_shape=params.frame_shape,
+        id_sampling=params.id_sampling,
+        augmentation=build_clip_augmentation(params.augmentation_params),
+        seed=seed,
+    )
 
 
 def list_test_videos(config: Config) -> list[Path]:

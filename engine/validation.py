@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from engine.animator import Animator
 from engine.clip import open_clip
 from engine.evaluation import Rebuilt, rebuild
 from engine.image import to_frame
+from engine.metrics import l1, psnr
 from engine.video import UnreadableVideo
 
 _FILM_FRAMES = 40
@@ -71,8 +71,8 @@ def score_videos(
         film = film or shown
     if not scores:
         return TestScore(math.nan, math.nan, math.nan, [])
-    l1, psnr, copy_l1 = np.mean(scores, axis=0).tolist()
-    return TestScore(l1, psnr, copy_l1, film)
+    mean_l1, mean_psnr, copy_l1 = np.mean(scores, axis=0).tolist()
+    return TestScore(mean_l1, mean_psnr, copy_l1, film)
 
 
 def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[np.ndarray]]:
@@ -81,16 +81,8 @@ def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[np.ndarray]]:
     film: list[np.ndarray] = []
     for frame in video:
         prediction, truth = frame.prediction, frame.truth
-        copied = (frame.first - truth).abs().mean().item()
-        l1 = (prediction - truth).abs().mean().item()
-        numbers.append([l1, _psnr(prediction, truth), copied])
+        numbers.append([l1(prediction, truth), psnr(prediction, truth), l1(frame.first, truth)])
         if len(film) < _FILM_FRAMES:
             film.append(np.concatenate([to_frame(truth), to_frame(prediction)], axis=1))
     means: list[float] = np.mean(numbers, axis=0).tolist()
     return means, film
-
-
-def _psnr(result: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio of two images in [0, 1], in dB; at most 100."""
-    mse = (result - truth).square().mean().item()
-    return min(-10 * math.log10(mse), 100.0) if mse else 100.0

@@ -38,7 +38,7 @@ import train
 from config.schema import load_config
 from engine import guard
 from engine.build import Networks, build_networks
-from engine.checkpoint import read_torch_file
+from engine.checkpoint import read_torch_file, with_averages
 from engine.errors import UserError
 from engine.interrupt import ignore_interrupts
 from engine.training import StepResult, Trainer
@@ -505,6 +505,7 @@ def test_init_from_takes_the_weights_and_begins_anew(
     assert "discriminator.discs.1.down_blocks.0.conv.weight" in finding
 
     content, origin = (read_torch_file(last_checkpoint(run)) for run in (folder, whole_run))
+    origin = with_averages(origin)
     assert (content["epoch"], content["step"]) == (1, STEPS_AN_EPOCH)
     for name in ("generator", "kp_detector"):
         state = content[f"optimizer_{name}"]["state"]
@@ -631,8 +632,10 @@ def test_too_little_memory_names_what_to_lower(config: Path, tmp_path: Path) -> 
 def test_keypoints_that_collapse_are_warned_of_once(
     config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Untrained ones all lie about the middle of the frame."""
-    with patch.object(guard, "FIRST_CHECK", 1), patch.object(train, "STEPS_BETWEEN_SCALARS", 2):
+    with (
+        patch.multiple(guard, FIRST_CHECK=1, SMALLEST_SPREAD=2),
+        patch.object(train, "STEPS_BETWEEN_SCALARS", 2),
+    ):
         training("--config", config, "--log_dir", tmp_path).output()
     folder = run_folder(tmp_path)
     assert caplog.text.count("keypoints lie within") == 1
