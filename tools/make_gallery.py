@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file
+from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device
 from engine.errors import UserError
@@ -66,7 +66,7 @@ def main() -> None:
     if not puppets.triples:
         raise UserError(f"{args.data}: has no triples; make a set that has, with --transfer 6")
     networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, state, networks._asdict())
+    load_weights(args.checkpoint, with_averages(state), networks._asdict())
     animator = Animator(**networks._asdict(), device=choose_device(args.device))
 
     shown = [column(animator, puppets, config, it) for it in puppets.triples[: args.columns]]

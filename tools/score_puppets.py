@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file
+from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device, place
 from engine.errors import UserError
@@ -83,7 +83,7 @@ def main() -> None:
     if args.json is not None:
         check_folder(args.json.parent)
     networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, state, networks._asdict())
+    load_weights(args.checkpoint, with_averages(state), networks._asdict())
     animator = Animator(**networks._asdict(), device=choose_device(args.device))
 
     scores = Scores(
