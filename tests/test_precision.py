@@ -100,7 +100,9 @@ def test_what_does_not_fit_half_precision_is_done_again_in_full(
     place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     animator = animator_of("small-jacobian", torch.bfloat16)
-    animator.generator.get_submodule(place).weight.fill_(torch.inf)
+    weight = animator.generator.get_submodule(place).weight
+    assert isinstance(weight, torch.Tensor)
+    weight.fill_(torch.inf)
     exact = predictions(animator_of("small-jacobian", torch.float32))
     assert (predictions(animator) - exact).square().mean() < CLOSE
     assert len(caplog.messages) == 1
