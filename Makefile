@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := results/train-demo
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test lint types tests demo train-demo clean
+.PHONY: test lint types tests slow demo train-demo clean
 
 test: lint types tests
 
@@ -19,6 +19,10 @@ types: $(INSTALLED)
 
 tests: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# What takes minutes: memory over long videos, whole commands in several processes.
+slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow -s
 
 demo: train-demo
 

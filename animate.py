@@ -252,7 +252,7 @@ def animate_one(
             files = ("checkpoint", "config", "source_image", "driving_video", "save_frames")
             given = {name: getattr(args, name) and str(getattr(args, name)) for name in files}
             content = report(animation, scene, animator, options)
-            content["seconds"] = {"load": loaded, **animation.seconds}
+            content["seconds"] = {"load": round(loaded, 3), **animation.seconds}
             write_json(args.json, content | {"files": given, "set": args.set})
     print_animation(animation, scene, args)
 
@@ -287,11 +287,12 @@ def print_animation(animation: Animation, scene: Scene, args: argparse.Namespace
     if args.best_frame == "auto":
         print(f"{args.driving_video}: frame {animation.best_frame} is most like the source")
     reader = scene.clip.reader
+    chosen = {name for name, _ in args.crop}
     for path, box, size, name in (
         (args.source_image, scene.box, scene.picture.shape[:2], "source"),
         (args.driving_video, scene.clip.box, (reader.height, reader.width), "driving"),
     ):
-        if box is not None and (box.height, box.width) != tuple(size) and not args.crop:
+        if box is not None and (box.height, box.width) != tuple(size) and name not in chosen:
             print(f"{path}: cut to {box} (x,y,w,h); --crop {name} x,y,w,h chooses another part")
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -61,6 +62,18 @@ def run_process(
     done = subprocess.run(
         command, cwd=cwd, env={**os.environ, **(environment or {})}, capture_output=True, text=True
     )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def torchrun(processes: int, script: str, *arguments: object, cwd: Path) -> Finished:
+    """Run a command in several processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
+    command += [f"--master_port={port}", str(ROOT / script), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 

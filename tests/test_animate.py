@@ -29,6 +29,7 @@ from commands import (
     golden_tree,
     run_here,
     run_process,
+    torchrun,
     write_config,
     write_folder,
     write_stack,
@@ -37,6 +38,7 @@ from golden_files import NAMES, load_golden
 from torch import Tensor
 
 import animate
+from engine import distributed
 from engine.video import open_video
 from frames_dataset import AnimationPair
 from modules.keypoints import MotionTransfer
@@ -212,6 +214,42 @@ def test_the_reference_frame_can_be_chosen(
     assert (expected - expected_frames(picture, frames)).abs().max() > 0.02
 
 
+def test_other_aspects_are_cut_and_never_stretched(tmp_path: Path) -> None:
+    """The middle, or the part that is chosen; the rest does not show."""
+    size = GOLDEN_SIZE
+    wide, tall = (np.zeros(shape, np.uint8) for shape in ((size, 3 * size, 3), (2 * size, size, 3)))
+    middle, part, driving = (frames_of_a_square(n, count=1, size=size)[0] for n in (1, 2, 3))
+    wide[:, size : 2 * size] = middle
+    wide[:, 5 : size + 5] = part
+    tall[size // 2 : -size // 2] = driving
+    middle = wide[:, size : 2 * size]
+    iio.imwrite(tmp_path / "wide.png", wide)
+    files = ["--source_image", tmp_path / "wide.png"]
+    files += ["--driving_video", write_folder(tmp_path / "tall", [tall, tall])]
+    for crop, source in (([], middle), (["--crop", "source", f"5,0,{size},{size}"], part)):
+        output = animation(tmp_path, *files, *crop)
+        iio.imwrite(tmp_path / "seen.png", source)
+        expected = expected_frames(tmp_path / "seen.png", [driving, driving])
+        assert_same(saved_frames(tmp_path / "frames"), expected)
+        told = f"{tmp_path / 'wide.png'}: cut to {size},0,{size},{size} (x,y,w,h); --crop source"
+        assert (told in output) == (not crop)
+        assert f"{tmp_path / 'tall'}: cut to 0,{size // 2},{size},{size} " in output
+
+
+def test_the_best_frame_is_told(tmp_path: Path, picture: Path, square: list[np.ndarray]) -> None:
+    driving = write_folder(tmp_path / "driving", square)
+    report = tmp_path / "report.json"
+    files = ["--source_image", picture, "--driving_video", driving, "--json", report]
+    output = animation(tmp_path, *files, "--best_frame", "auto")
+    content = json.loads(report.read_text())
+    best = content["best_frame"]
+    assert f"{driving}: frame {best} is most like the source" in output
+    assert content["options"]["best_frame"] == "auto"
+    assert content["seconds"]["best_frame"] > 0
+    expected = expected_frames(picture, square, reference=best)
+    assert_same(saved_frames(tmp_path / "frames"), expected)
+
+
 def test_a_gif_can_be_made(tmp_path: Path, picture: Path, square: list[np.ndarray]) -> None:
     driving = write_folder(tmp_path / "driving", square)
     result = tmp_path / "new" / "result.gif"
@@ -379,6 +417,47 @@ def test_random_pairs_are_the_same_each_time(pairs_config: Path, tmp_path: Path)
     assert one == two
     assert len(one) == 2
     assert all(name[0] != name[2] for name in one)
+
+
+def test_processes_share_pairs_out(
+    pairs_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pair is animated by one of them, and the first alone reports."""
+    alone = {path.name for path in animate_pairs(pairs_config, tmp_path / "alone").glob("*.mp4")}
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "total", lambda value: value)
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        log_dir = tmp_path / f"log-{rank}"
+        output = run_here(
+            animate.main,
+            *("--config", pairs_config, "--checkpoint", golden_checkpoint(NAME), "--pairs"),
+            *("--log_dir", log_dir, "--precision", "fp32", "--json", log_dir / "report.json"),
+        ).output()
+        assert (output != "") == (log_dir / "report.json").is_file() == (rank == 0)
+        shares.append({path.name for path in (log_dir / "animation").glob("*.mp4")})
+    assert len(shares[0]) == len(shares[1]) == 1
+    assert shares[0] | shares[1] == alone
+
+
+@pytest.mark.slow
+def test_pairs_under_torchrun(pairs_config: Path, tmp_path: Path) -> None:
+    files = ["--config", pairs_config, "--checkpoint", golden_checkpoint(NAME), "--pairs"]
+    log_dir = tmp_path / "log"
+    arguments = [*files, "--log_dir", log_dir, "--device", "cpu", "--precision", "fp32"]
+    done = torchrun(2, "animate.py", *arguments, cwd=tmp_path)
+    assert done.output() == f"{log_dir / 'animation'}: 2 videos of source, driving and result\n"
+    assert len(list((log_dir / "animation").glob("*.mp4"))) == 2
+
+
+def test_one_picture_is_not_shared_out(
+    tmp_path: Path, picture: Path, square: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    files = ["--source_image", picture, "--driving_video", write_folder(tmp_path / "d", square)]
+    message = run_here(animate.main, *networks_of(NAME, tmp_path), *files).error()
+    assert message.startswith("torchrun: shares out --pairs alone")
 
 
 def test_no_two_pairs_share_a_name(tmp_path: Path) -> None:

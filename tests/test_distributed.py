@@ -1,32 +1,17 @@
 """Several processes under torchrun train as one would with the whole batch."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from commands import ROOT, Finished, run_here, tiny_tree, write_dataset
+from commands import run_here, tiny_tree, torchrun, write_dataset
 
 import train
 from engine import distributed
 from engine.checkpoint import read_torch_file
 from engine.distributed import RankShare
 from engine.sampling import EpochSampler
-
-
-def torchrun(processes: int, *arguments: object, cwd: Path) -> Finished:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
-    command += [f"--master_port={port}", str(ROOT / "train.py"), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 def test_two_processes_step_as_one(tmp_path: Path) -> None:
@@ -42,7 +27,9 @@ def test_two_processes_step_as_one(tmp_path: Path) -> None:
     states = []
     for processes in (1, 2):
         log_dir = tmp_path / f"log-{processes}"
-        torchrun(processes, "--config", config, "--log_dir", log_dir, cwd=tmp_path).output()
+        torchrun(
+            processes, "train.py", "--config", config, "--log_dir", log_dir, cwd=tmp_path
+        ).output()
         (folder,) = log_dir.iterdir()  # one run folder, although two processes ran
         assert len((folder / "log.txt").read_text().splitlines()) == 1
         states.append(read_torch_file(folder / "00000001-checkpoint.pth.tar"))
