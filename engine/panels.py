@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from engine.animator import Step
@@ -12,6 +14,7 @@ from engine.scene import Scene
 from modules.keypoints import Keypoints
 
 _POINT_SIZE = 4
+_SMALLEST_SIDE = 192
 
 
 class Panels:
@@ -21,7 +24,8 @@ class Panels:
         scene: what is animated.
         paste_back: whether the result is shown in the whole picture, or as the networks made it.
         source: keypoints of the source, to show source and driving frame with their keypoints to
-            the left of the result; None to show the result alone.
+            the left of the result, frames of less than 192 pixels enlarged a whole number of
+            times; None to show the result alone.
     """
 
     def __init__(
@@ -43,13 +47,21 @@ class Panels:
         result = result if self._paste is None else self._paste(result)
         if self._source is None:
             return [result]
+        result = result if self._paste is not None else _enlarged(result)
         driving = _drawn_on_frame(to_frame(step.driving), step.keypoints)
         return [self._source, fit(driving, (result.shape[0], result.shape[1])), result]
 
 
 def _drawn_on_frame(frame: np.ndarray, keypoints: Keypoints) -> np.ndarray:
+    shown = _enlarged(frame)
+    whole = Box(0, 0, shown.shape[1], shown.shape[0])
+    return _drawn(shown, keypoints, whole, (frame.shape[0], frame.shape[1]))
+
+
+def _enlarged(frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
-    return _drawn(frame, keypoints, Box(0, 0, width, height), (height, width))
+    times = math.ceil(_SMALLEST_SIDE / min(height, width))
+    return resize_frame(frame, (times * height, times * width))
 
 
 def _drawn(

@@ -45,9 +45,11 @@ def test_source_and_driving_frame_carry_their_keypoints_and_the_result_none(tmp_
     scene = Scene(picture, Box(0, 0, SIZE, SIZE), clip_in(tmp_path))
     panels = Panels(scene, paste_back=False, source=one_point(0, 0))
     source, driving, result = panels(step(one_point(0.5, -0.5)), RESULT)
-    assert centre(source) == (15.5, 15.5)
-    assert np.hypot(*np.subtract(centre(driving), (23.25, 7.75))) < 0.5
-    np.testing.assert_array_equal(result, RESULT)
+    # Six times as large: pixel x of the frame is centred on 6 x + 2.5.
+    assert np.hypot(*np.subtract(centre(source), (95.5, 95.5))) < 0.5
+    assert np.hypot(*np.subtract(centre(driving), (142, 49))) < 0.5
+    np.testing.assert_array_equal(result, np.full((6 * SIZE, 6 * SIZE, 3), 200))
+    assert source.shape == driving.shape == result.shape
     assert (source[0, 0] == 90).all() and (driving[0, 0] == 128).all()
     assert (picture == 90).all()
 
