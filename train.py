@@ -350,7 +350,7 @@ class Run:
                     **{f"time/{name}": value for name, value in times.items()},
                     "time/images_per_second": self.config.train_params.batch_size
                     / times["seconds_per_step"],
-                    "memory/peak_gib": peak_memory(self.trainer.device),
+                    "memory/peak_gib": peak_memory(self.trainer.device) / 2**30,
                     "data/skipped_steps": self.progress.skipped_steps,
                 },
             )

@@ -38,12 +38,14 @@ def with_total(losses: Mapping[str, float]) -> dict[str, float]:
     return {"total": sum(losses.values()), **losses} if losses else {}
 
 
-def peak_memory(device: torch.device) -> float:
-    """The most memory that this process ever held, in GiB: of the GPU, or else of the machine."""
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that the process has held so far, on the device itself if it is a GPU."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 class Stopwatch:

@@ -6,14 +6,24 @@ from typing import Any
 
 import pytest
 import torch
-from commands import golden_tree, run_here, write_config
+from commands import (
+    golden_tree,
+    run_here,
+    thin_vgg_in_place,
+    tiny_tree,
+    write_config,
+    write_dataset,
+)
 from torch import Tensor, nn
 
 from config.schema import load_config
 from engine.build import build_inference_networks
+from engine.build_training import build_trainer
+from engine.training import Trainer
 from modules.util import AntiAliasInterpolation2d
 from tools import benchmark
 from tools.bench.machine import best_time, matrix_rate
+from tools.bench.training import PlainStep
 
 CPU = torch.device("cpu")
 PARTS = ("decode", "detector", "dense_motion", "generator", "networks", "encode")
@@ -72,6 +82,41 @@ def test_the_size_of_the_frames_can_be_chosen(config: Path) -> None:
     report = report_of(config, "--size", 128)
     assert report["size"] == "128 x 128"
     assert "plain_ms" not in report
+
+
+def test_training_steps_are_timed_beside_plain_ones(config: Path) -> None:
+    with thin_vgg_in_place():
+        report = report_of(config, "--train", "--plain", "--precision", "fp32")
+    assert report["precision"] == "fp32"
+    assert report["images_per_second"] == pytest.approx(2 / report["seconds_per_step"], rel=0.05)
+    times_faster = report["plain_seconds_per_step"] / report["seconds_per_step"]
+    assert report["times_faster_than_plain"] == pytest.approx(times_faster, rel=0.05)
+
+
+def test_the_plain_step_has_the_losses_of_ours(config: Path) -> None:
+    """Or it would be no measure: what is left out is work, not a term."""
+    loaded = load_config(config, ["train_params.perceptual_weights=random"])
+    frames = torch.rand(2, 2, *(loaded.dataset_params.frame_shape[i] for i in (2, 0, 1)))
+    losses = []
+    for make in (lambda: build_trainer(loaded, device=CPU), lambda: PlainStep(loaded, CPU)):
+        with thin_vgg_in_place():
+            torch.manual_seed(0)
+            step = make()
+        model = step._generator_model if isinstance(step, Trainer) else step.generator_model
+        torch.manual_seed(1)
+        terms = model(*frames).losses
+        losses.append({name: term.mean().item() for name, term in terms.items()})
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_reading_is_timed_for_each_kind_of_video(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "own.yaml", tiny_tree(write_dataset(tmp_path / "data")))
+    report = report_of(config, "--data")
+    kinds = (".gif", ".mp4", ".png, frames side by side", "frame folders")
+    for kind in kinds:
+        assert report[f"{kind}: videos"] == 1
+        assert report[f"{kind}: pairs_per_second"] > 0
+        assert report[f"{kind}: cpu_ms_per_pair"] > 0
 
 
 @pytest.mark.parametrize("flags", [("--batch_size", 0), ("--size", 33), ("--seconds", -1)])

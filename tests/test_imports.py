@@ -15,7 +15,7 @@ ALLOWED = {
     "reconstruction": ("engine", "frames_dataset", "config"),
     "evaluate": ("engine",),
     "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
-    "tools.bench": ("engine", "tools", "modules"),
+    "tools.bench": ("engine", "tools", "modules", "config"),
     "frames_dataset": ("engine",),
     "augmentation": ("engine",),
     "logger": ("engine", "modules"),

@@ -2,14 +2,19 @@
 
     python tools/benchmark.py
     python tools/benchmark.py --config config/taichi-256.yaml --precision fp32 --plain --json B.json
+    python tools/benchmark.py --train --batch_size 2 --plain
+    python tools/benchmark.py --data --config config/vox-256.yaml --set dataset_params.root_dir=PATH
 
 For networks of a config with random weights, it prints the work per driving frame, the time that
 each part takes, frames per second from video file to video file, the peak memory, and the share of
-the machine's own rate of matrix products, measured in the same run at the same precision.
+the machine's own rate of matrix products, measured in the same run at the same precision. With
+--train it times whole training steps instead, and with --data how many training pairs one process
+reads from each kind of video.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,17 +22,26 @@ import torch
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from config.schema import load_config
+from config.schema import Config, TrainingPrecision, load_config
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device, set_precision
 from engine.errors import UserError
+from engine.measures import peak_memory
 from engine.output import check_file, write_json
 from engine.precision import PRECISIONS, choose_precision
+from frames_dataset import split_videos
 from tools.bench.animation import measure, measure_plain
-from tools.bench.machine import matrix_rate, name_of, peak_memory
+from tools.bench.loading import measure_loading
+from tools.bench.machine import matrix_rate, name_of
+from tools.bench.training import measure_plain_training, measure_training
 
+TRAINING_PRECISIONS: dict[torch.dtype, TrainingPrecision] = {
+    torch.float32: "fp32",
+    torch.bfloat16: "bf16",
+    torch.float16: "fp16",
+}
 CONFIG = Path(__file__).parents[1] / "config" / "vox-256.yaml"
 
 
@@ -38,6 +52,12 @@ class Parser(OneLineErrors, argparse.ArgumentParser):
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=CONFIG, help="default: vox-256.yaml")
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--train", action="store_true", help="time training steps")
+    instead.add_argument("--data", action="store_true", help="time the reading of training pairs")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
@@ -46,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="compare with a plain implementation: float32, frame by frame, the source each time",
+        help="compare with a plain implementation: float32, no step of it saved",
     )
     parser.add_argument(
         "--seconds", type=float, default=3.0, help="how long to measure each part; default: 3"
@@ -66,19 +86,75 @@ def main() -> None:
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
     set_precision(args.precision)
-    report = benchmark(args, device, precision)
+    size = [] if args.size is None else [f"dataset_params.frame_shape=[{args.size},{args.size},3]"]
+    config = load_config(args.config, [*args.set, *size])
+    if args.data:
+        report = benchmark_data(args, config)
+    elif args.train:
+        report = benchmark_training(args, config, device, precision)
+    else:
+        report = benchmark(args, config, device, precision)
     for name, value in report.items():
         print(f"{name.replace('_', ' '):<32}{value}")
     if args.json is not None:
         write_json(args.json, report)
 
 
+def benchmark_data(args: argparse.Namespace, config: Config) -> dict[str, object]:
+    """How fast one process reads each kind of video: names with units -> values."""
+    params = config.dataset_params
+    videos = split_videos(Path(params.root_dir), "train", id_sampling=params.id_sampling)
+    report: dict[str, object] = {
+        "config": str(args.config),
+        "size": "{} x {}".format(*params.frame_shape),
+    }
+    for kind, rate in measure_loading(config, videos, seconds=args.seconds).items():
+        report |= {
+            f"{kind}: videos": rate.num_videos,
+            f"{kind}: pairs_per_second": round(rate.pairs_per_second, 1),
+            f"{kind}: cpu_ms_per_pair": round(rate.cpu_ms_per_pair, 1),
+        }
+    return report
+
+
+def benchmark_training(
+    args: argparse.Namespace, config: Config, device: torch.device, precision: torch.dtype
+) -> dict[str, object]:
+    """The time of a training step: names with units -> values."""
+    params = replace(
+        config.train_params,
+        batch_size=args.batch_size,
+        precision=TRAINING_PRECISIONS[precision],
+        compile=args.compile,
+        perceptual_weights="random",
+    )
+    config = replace(config, train_params=params)
+    step = measure_training(config, device, seconds=args.seconds)
+    report: dict[str, object] = {
+        "device": name_of(device),
+        "config": str(args.config),
+        "size": "{} x {}".format(*config.dataset_params.frame_shape),
+        "precision": params.precision,
+        "batch_size": args.batch_size,
+        "seconds_per_step": round(step.wall, 3),
+        "processor_seconds_per_step": round(step.processor, 3),
+        "images_per_second": round(args.batch_size / step.wall, 2),
+        "peak_memory_mib": round(peak_memory(device) / 2**20),
+    }
+    if args.plain:
+        plain = measure_plain_training(config, device, seconds=args.seconds)
+        report |= {
+            "plain_seconds_per_step": round(plain.wall, 3),
+            "plain_processor_seconds_per_step": round(plain.processor, 3),
+            "times_faster_than_plain": round(plain.wall / step.wall, 2),
+        }
+    return report
+
+
 def benchmark(
-    args: argparse.Namespace, device: torch.device, precision: torch.dtype
+    args: argparse.Namespace, config: Config, device: torch.device, precision: torch.dtype
 ) -> dict[str, object]:
     """Measure what was asked for: names with units -> values."""
-    size = [] if args.size is None else [f"dataset_params.frame_shape=[{args.size},{args.size},3]"]
-    config = load_config(args.config, size)
     networks = build_inference_networks(config.model_params)
     animator = Animator(
         **networks._asdict(),

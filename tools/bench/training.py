@@ -1,0 +1,128 @@
+"""How long a training step takes, beside one of a plain implementation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from config.schema import Config
+from engine.build import build_networks
+from engine.build_training import build_full_models, build_trainer
+from modules.util import AntiAliasInterpolation2d
+from tools.bench.machine import best_time
+
+
+class StepTime(NamedTuple):
+    """Seconds of the fastest training step measured.
+
+    Attributes:
+        wall: by the clock on the wall.
+        processor: of all cores together; on a busy machine, the number to trust.
+    """
+
+    wall: float
+    processor: float
+
+
+def measure_training(config: Config, device: torch.device, *, seconds: float) -> StepTime:
+    """Time whole steps, optimizers included, on random frames and random weights."""
+    trainer = build_trainer(config, device=device)
+    source, driving = _frames(config)
+    return _fastest(lambda: trainer.step(source, driving), device, seconds=seconds)
+
+
+def measure_plain_training(config: Config, device: torch.device, *, seconds: float) -> StepTime:
+    """The same in float32 as a plain implementation does it; see PlainStep."""
+    plain = PlainStep(config, device)
+    source, driving = (frames.to(device) for frames in _frames(config))
+    return _fastest(lambda: plain(source, driving), device, seconds=seconds)
+
+
+def _fastest(step: Callable[[], object], device: torch.device, *, seconds: float) -> StepTime:
+    processor = math.inf
+
+    def watched() -> None:
+        nonlocal processor
+        started = time.process_time()
+        step()
+        processor = min(processor, time.process_time() - started)
+
+    return StepTime(best_time(watched, device, seconds=seconds), processor)
+
+
+def _frames(config: Config) -> Tensor:
+    """Random source and driving frames, (2, B, C, H, W)."""
+    height, width, channels = config.dataset_params.frame_shape
+    return torch.rand(2, config.train_params.batch_size, channels, height, width)
+
+
+class PlainStep:
+    """A training step written straight down from the equations.
+
+    Channels come first, all in float32; frames are blurred whole before pixels are left out; the
+    pyramids are built for each of the two losses; the generator's step computes the
+    discriminator's gradients, too, which nobody asks for.
+    """
+
+    def __init__(self, config: Config, device: torch.device) -> None:
+        params = replace(config.train_params, precision="fp32", compile=False)
+        config = replace(config, train_params=params)
+        networks = build_networks(config.model_params)
+        self.generator_model, self.discriminator_model = build_full_models(config, networks)
+        self.discriminator_model.pyramid = self.generator_model.pyramid
+        for model in (self.generator_model, self.discriminator_model):
+            _blur_whole_frames(model)
+            model.to(device)
+        self.networks = networks
+        self.optimizers = [Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in networks]
+        self.adversarial = params.loss_weights.generator_gan > 0
+
+    def __call__(self, source: Tensor, driving: Tensor) -> None:
+        generated = self.generator_model(source, driving)
+        _total(generated.losses).backward()
+        generator, discriminator, kp_detector = self.optimizers
+        for optimizer in (generator, kp_detector):
+            optimizer.step()
+            optimizer.zero_grad()
+        if not self.adversarial:
+            return
+        discriminator.zero_grad()
+        prediction, keypoints = generated.generated.prediction.detach(), generated.kp_driving
+        _total(self.discriminator_model(driving, prediction, keypoints)).backward()
+        discriminator.step()
+        discriminator.zero_grad()
+
+
+def _total(losses: dict[str, Tensor]) -> Tensor:
+    return torch.stack([term.mean() for term in losses.values()]).sum()
+
+
+class _WholeBlur(nn.Module):
+    """AntiAliasInterpolation2d that blurs every pixel, and then leaves most of them out."""
+
+    weight: Tensor
+
+    def __init__(self, down: AntiAliasInterpolation2d) -> None:
+        super().__init__()
+        self.stride = down.stride
+        self.register_buffer("weight", down.weight)
+
+    def forward(self, image: Tensor) -> Tensor:
+        channels, _, _, size = self.weight.shape
+        blurred = F.conv2d(image, self.weight, padding=size // 2, groups=channels)
+        return blurred[:, :, :: self.stride, :: self.stride]
+
+
+def _blur_whole_frames(model: nn.Module) -> None:
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, AntiAliasInterpolation2d):
+                setattr(module, name, _WholeBlur(child))
