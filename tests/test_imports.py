@@ -1,6 +1,8 @@
 """Imports go one way: every file names only what stands below it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,14 @@ def test_inference_loads_no_training_code(entry_point: str) -> None:
     slow = {"matplotlib", "tensorboard", "torch.utils.tensorboard", "torchvision"}
     for module in found & files.keys():
         assert not imported_modules(files[module]) & slow, module
+
+
+def test_animating_waits_for_no_import_that_it_does_not_need() -> None:
+    slow = {"matplotlib", "scipy", "skimage", "tensorboard", "torch._dynamo", "torchvision"}
+    code = f"import sys, animate; print(*({slow} & set(sys.modules)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("path", source_files(), ids=module_name)
