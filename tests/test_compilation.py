@@ -1,0 +1,86 @@
+"""Compiled networks give the frames of those that are not; where nothing compiles, these run."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from by_hand import RELATIVE, assert_same
+from golden_files import Golden, load_golden
+from torch import Tensor
+
+from engine import animator as animator_module
+from engine.animator import Animator
+from modules.generator import OcclusionAwareGenerator
+from modules.keypoint_detector import KPDetector
+
+BATCH_SIZE, NUM_FRAMES = 3, 4  # the last batch is a small one
+
+
+@pytest.fixture
+def golden() -> Golden:
+    return load_golden("small-jacobian")
+
+
+def animator_of(golden: Golden, *, compile: bool) -> Animator:
+    return Animator(
+        kp_detector=golden.networks.kp_detector,
+        generator=golden.networks.generator,
+        device=torch.device("cpu"),
+        batch_size=BATCH_SIZE,
+        compile=compile,
+    )
+
+
+def predictions(golden: Golden, animator: Animator) -> Tensor:
+    start, end = golden.tensor("driving_initial")[0], golden.tensor("driving")[0]
+    driving = [start.lerp(end, index / NUM_FRAMES) for index in range(NUM_FRAMES)]
+    source = animator.encode(golden.tensor("source")[0])
+    return torch.stack(list(animator.animate(source, driving, RELATIVE)))
+
+
+def test_without_a_compiler_it_goes_on_without_and_says_so(
+    golden: Golden, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(function: object, **settings: object) -> None:
+        raise RuntimeError("no C++ compiler found\nSet TORCHDYNAMO_VERBOSE=1 for the stack trace")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    animator = animator_of(golden, compile=True)
+    assert not animator.compiled
+    (message,) = caplog.messages
+    assert message.startswith("--compile: ")
+    assert "no C++ compiler found" in message and "\n" not in message
+    assert_same(
+        predictions(golden, animator), predictions(golden, animator_of(golden, compile=False))
+    )
+
+
+def test_compiled_code_sees_one_batch_size(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For another it would be compiled again, which takes as long as many frames."""
+    sizes = set()
+
+    def watched(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(first: Tensor, *rest: object) -> Tensor:
+            sizes.add(len(first))
+            return function(first, *rest)
+
+        return call
+
+    def watch(kp_detector: KPDetector, generator: OcclusionAwareGenerator) -> None:
+        monkeypatch.setattr(kp_detector, "forward", watched(kp_detector.forward))
+        monkeypatch.setattr(generator, "paint", watched(generator.paint))
+
+    monkeypatch.setattr(animator_module, "can_compile", lambda device: True)
+    monkeypatch.setattr(animator_module, "compile_networks", watch)
+    found = predictions(golden, animator_of(golden, compile=True))
+    assert sizes == {BATCH_SIZE}
+    assert_same(found, predictions(golden, animator_of(golden, compile=False)), tolerance=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_frames_are_those_of_eager_networks(golden: Golden) -> None:
+    animator = animator_of(golden, compile=True)
+    if not animator.compiled:
+        pytest.skip("this machine cannot compile")
+    expected = predictions(golden, animator_of(golden, compile=False))
+    assert_same(predictions(golden, animator), expected, tolerance=1e-4)
