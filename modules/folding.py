@@ -118,14 +118,21 @@ class FoldedUp(nn.Module):
         self.conv = Convolution(kernels, bias.repeat(4), dtype=dtype, padding=1, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        parts = self.conv(x)                                                 # (B, 4 out, H+1, W+1)
-        shape = (len(x), parts.shape[1] // 4, 2 * height, 2 * width)
-        out = parts.new_empty(shape).to(memory_format=torch.channels_last)
-        for part, (row, column) in zip(parts.chunk(4, dim=1), PARITIES, strict=True):
-            # At odd rows and columns the window begins a pixel later than at even ones.
-            out[:, :, row::2, column::2] = part[:, :, row:, column:][:, :, :height, :width]
-        return out
+        _, _, height, width = x.shape
+        parts = self.conv(x).permute(0, 2, 3, 1).chunk(4, dim=3)             # 4 (B, H+1, W+1, out)
+        # At odd rows and columns the window begins a pixel later than at even ones.
+        rows = [
+            torch.stack(
+                [
+                    parts[2 * row + column].narrow(1, row, height).narrow(2, column, width)
+                    for column in range(2)
+                ],
+                dim=3,
+            )                                                                # (B, H, W, 2, out)
+            for row in range(2)
+        ]
+        out = torch.stack(rows, dim=2)                                       # (B, H, 2, W, 2, out)
+        return out.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)           # (B, out, 2H, 2W)
 
 
 class FoldedUpInParts(FoldedUp):
@@ -136,9 +143,9 @@ class FoldedUpInParts(FoldedUp):
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.conv(x)
-        for part, (row, column) in zip(parts.chunk(4, dim=1), PARITIES, strict=True):
-            part[:, :, 0 if row else -1] = 0
-            part[:, :, :, 0 if column else -1] = 0
+        inside = inside_parts((parts.shape[2], parts.shape[3]), like=parts)
+        # Not by assigning to borders, which torch.compile could not fuse.
+        parts.unflatten(1, (4, -1)).mul_(inside)
         return parts
 
 
@@ -157,7 +164,16 @@ class FoldedFinal(Convolution):
         return F.pixel_shuffle(super().forward(x), 2)
 
 
-PARITIES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of row and column, in the order of the parts
+def inside_parts(size: tuple[int, int], like: Tensor) -> Tensor:
+    """1 where a pixel of a part (H+1, W+1) is one of the large map, 0 elsewhere: (4, 1, H+1, W+1).
+
+    Parts of even rows lack the last row, those of odd ones the first; likewise for columns.
+    """
+    row, column = (torch.arange(length, device=like.device) for length in size)
+    rows = torch.stack([row < size[0] - 1, row > 0])                         # (2, H+1)
+    columns = torch.stack([column < size[1] - 1, column > 0])                # (2, W+1)
+    inside = rows[:, None, :, None] & columns[None, :, None, :]              # (2, 2, H+1, W+1)
+    return inside.flatten(0, 1).unsqueeze(1).to(like.dtype)
 
 
 def split_upsampled(weight: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Compiled networks give the frames of those that are not; where nothing compiles, these run."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from engine import animator as animator_module
 from engine.animator import Animator
 from modules.generator import OcclusionAwareGenerator
 from modules.keypoint_detector import KPDetector
+
+T = TypeVar("T")
 
 BATCH_SIZE, NUM_FRAMES = 3, 4  # the last batch is a small one
 
@@ -59,8 +62,8 @@ def test_compiled_code_sees_one_batch_size(golden: Golden, monkeypatch: pytest.M
     """For another it would be compiled again, which takes as long as many frames."""
     sizes = set()
 
-    def watched(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def call(first: Tensor, *rest: object) -> Tensor:
+    def watched(function: Callable[..., T]) -> Callable[..., T]:
+        def call(first: Tensor, *rest: object) -> T:
             sizes.add(len(first))
             return function(first, *rest)
 
