@@ -30,7 +30,7 @@ class OneEuro(NamedTuple):
 
     cutoff: float = 1.0
     value_gain: float = 3.0
-    jacobian_gain: float = 1.0
+    jacobian_gain: float = 3.0
     speed_cutoff: float = 1.0
 
 
