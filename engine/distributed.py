@@ -30,12 +30,22 @@ __all__ = [
 ]
 
 
+# In what gloo and NCCL say when they find themselves alone.
+_SIGNS_OF_A_LOST_PEER = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "remote process exited",
+    "NCCL communicator was aborted",
+)
+
+
 @contextmanager
 def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the process group of torchrun, if it started this one; yields this process's device.
 
     Raises:
-        UserError: there are more processes than GPUs.
+        UserError: there are more processes than GPUs; or, later on, another process has ended.
     """
     if os.environ.get("WORLD_SIZE", "1") in ("", "1"):
         yield device
@@ -57,6 +67,12 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     dist.init_process_group(backend, timeout=timedelta(hours=3))
     try:
         yield device
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _SIGNS_OF_A_LOST_PEER):
+            raise
+        raise UserError(
+            f"process {dist.get_rank()}: another process has ended; its own message says why"
+        ) from error
     finally:
         dist.destroy_process_group()
 
