@@ -5,17 +5,19 @@
 
 For each test video it writes NAME.mp4, true and rebuilt frames side by side, and the rebuilt frames
 without loss as png/NAME/00000000.png onwards, into a folder `reconstruction` beside the checkpoint
-or in --log_dir.
+or in --log_dir. What it scores are these frames: evaluate.py finds the same numbers in the folder
+`reconstruction/png`. docs/evaluation.md defines them.
 """
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from config.schema import Config
@@ -26,10 +28,13 @@ from engine.clip import Clip, open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
-from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
+from engine.evaluation import rebuild
+from engine.evaluator import Evaluator, Wanted, build_evaluator
 from engine.output import FrameFolder, check_file, check_folder, write_json
 from engine.precision import PRECISIONS, choose_precision
-from engine.video import to_frame
+from engine.pretrained import LPIPS_NETWORKS, weights_folder
+from engine.scoring import VideoScore, as_dict, check_finite, score_video, table, total_means
+from engine.video import to_frame, to_tensor
 from engine.video_writer import VideoWriter
 from frames_dataset import split_videos
 
@@ -47,6 +52,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="fp32", help="auto: the device's fastest"
+    )
+    parser.add_argument(
+        "--lpips", choices=(*LPIPS_NETWORKS, "none"), default="vgg", help="what LPIPS looks with"
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="where its weights lie; default: torchvision's folder",
     )
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
@@ -77,25 +91,25 @@ def main() -> None:
         ):
             raise UserError(f"{args.json}: --json would write over it; name another file")
         check_file(args.json)
+    lpips = None if args.lpips == "none" else args.lpips
+    evaluator = build_evaluator(Wanted(args.weights or weights_folder(), lpips), device)
     announce(device, asked=args.device)
 
     start = time.monotonic()
-    scores: dict[str, L1Score] = {}
+    scores = []
     for path in tqdm(videos, unit="video", disable=None):
         with open_clip(path, frame_shape=params.frame_shape) as clip:
-            scores[clip.name] = rebuild_clip(animator, clip, folder, config)
+            scores.append(rebuild_clip(animator, clip, folder, config, evaluator))
 
-    mean = mean_score(scores.values())
     if args.json is not None:
         report = {
             "checkpoint": str(args.checkpoint),
             "seconds": round(time.monotonic() - start, 3),
-            **mean._asdict(),
-            "videos": [{"name": name, **result._asdict()} for name, result in scores.items()],
+            "skipped": evaluator.skipped,
+            **as_dict(scores),
         }
         write_json(args.json, report)
-    print(f"{folder}: {len(scores)} videos, {mean.num_frames} frames")
-    print(f"L1 {mean.l1:.4f}; copying each video's first frame: {mean.copy_l1:.4f}")
+    print_scores(scores, folder, evaluator)
 
 
 def check_videos(videos: Sequence[Path], config: Config) -> None:
@@ -112,8 +126,10 @@ def check_videos(videos: Sequence[Path], config: Config) -> None:
             raise UserError(f"{path}: its results would replace those of {other}; rename one")
 
 
-def rebuild_clip(animator: Animator, clip: Clip, folder: Path, config: Config) -> L1Score:
-    """Write one video and its frames as they are rebuilt, and score it."""
+def rebuild_clip(
+    animator: Animator, clip: Clip, folder: Path, config: Config, evaluator: Evaluator
+) -> VideoScore:
+    """Write one video and its frames as they are rebuilt, and score what is written."""
     params = config.reconstruction_params
     frames = islice(clip, params.max_frames)
     with ExitStack() as stack:
@@ -122,13 +138,25 @@ def rebuild_clip(animator: Animator, clip: Clip, folder: Path, config: Config) -
         )
         lossless = stack.enter_context(FrameFolder(folder / "png" / clip.name))
 
-        def written(rebuilt: Rebuilt) -> Rebuilt:
-            truth, prediction = to_frame(rebuilt.truth), to_frame(rebuilt.prediction)
-            video.write(np.concatenate([truth, prediction], axis=1))
-            lossless.write(prediction)
-            return rebuilt
+        def written() -> Iterator[tuple[Tensor, Tensor]]:
+            for number, rebuilt in enumerate(rebuild(animator, frames)):
+                check_finite(rebuilt.prediction, f"{clip.name}: rebuilt frame {number}")
+                prediction = to_frame(rebuilt.prediction)
+                video.write(np.concatenate([to_frame(rebuilt.truth), prediction], axis=1))
+                lossless.write(prediction)
+                yield to_tensor(prediction), rebuilt.truth
 
-        return score(map(written, rebuild(animator, frames)))
+        return score_video(clip.name, written(), evaluator.metrics)
+
+
+def print_scores(scores: Sequence[VideoScore], folder: Path, evaluator: Evaluator) -> None:
+    means = total_means(scores)
+    frames = sum(score.num_frames for score in scores)
+    print(f"{folder}: {len(scores)} videos, {frames} frames")
+    print(table(scores))
+    for name, reason in evaluator.skipped.items():
+        print(f"{name}: skipped; {reason}")
+    print(f"L1 {means['l1']:.4f}; copying each video's first frame: {means['copy_l1']:.4f}")
 
 
 if __name__ == "__main__":

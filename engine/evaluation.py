@@ -52,11 +52,12 @@ def score(video: Iterable[Rebuilt]) -> L1Score:
 
 
 def mean_score(scores: Iterable[L1Score]) -> L1Score:
-    """The mean over videos, each counting the same however long it is."""
+    """The mean over all frames of all videos, as the papers have it."""
     videos = list(scores)
-    count = max(len(videos), 1)
+    num_frames = sum(video.num_frames for video in videos)
+    count = max(num_frames, 1)
     return L1Score(
-        sum(video.num_frames for video in videos),
-        sum(video.l1 for video in videos) / count,
-        sum(video.copy_l1 for video in videos) / count,
+        num_frames,
+        sum(video.num_frames * video.l1 for video in videos) / count,
+        sum(video.num_frames * video.copy_l1 for video in videos) / count,
     )

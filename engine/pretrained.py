@@ -6,16 +6,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import AlexNet_Weights, VGG16_Weights, alexnet
-from torchvision.models.detection import (
-    KeypointRCNN_ResNet50_FPN_Weights,
-    keypointrcnn_resnet50_fpn,
-)
-from torchvision.models.vgg import cfgs, make_layers
 
 from engine.checkpoint import read_torch_file
 from engine.errors import UserError
 from modules.lpips import LPIPS
+
+# torchvision itself takes seconds to import: only where its networks are built.
+_ORIGIN = "https://download.pytorch.org/models"
+_BODY_URL = f"{_ORIGIN}/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
 
 
 class MissingWeights(UserError):  # noqa: N818 - the name that callers catch says what is wrong.
@@ -31,8 +29,8 @@ class _Backbone(NamedTuple):
 
 
 _BACKBONES = {
-    "alex": _Backbone(AlexNet_Weights.IMAGENET1K_V1.url, (2, 5, 8, 10, 12), "lpips_alex.pth"),
-    "vgg": _Backbone(VGG16_Weights.IMAGENET1K_V1.url, (4, 9, 16, 23, 30), "lpips_vgg.pth"),
+    "alex": _Backbone(f"{_ORIGIN}/alexnet-owt-7be5be79.pth", (2, 5, 8, 10, 12), "lpips_alex.pth"),
+    "vgg": _Backbone(f"{_ORIGIN}/vgg16-397923af.pth", (4, 9, 16, 23, 30), "lpips_vgg.pth"),
 }
 LPIPS_NETWORKS = tuple(_BACKBONES)
 
@@ -54,6 +52,9 @@ def load_lpips(name: str, folder: Path) -> LPIPS:
     linear = folder / backbone.linear
     _require(images, backbone.url)
     _require(linear, f"lpips/weights/v0.1/{name}.pth of the Python package lpips")
+    from torchvision.models import alexnet
+    from torchvision.models.vgg import cfgs, make_layers
+
     with torch.device("meta"):
         layers = alexnet().features if name == "alex" else make_layers(cfgs["D"])
     _fill(layers, images, _below("features.", read_torch_file(images)))
@@ -65,9 +66,10 @@ def load_body_detector(folder: Path) -> nn.Module:
 
     Raises: as load_lpips.
     """
-    url = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1.url
-    path = folder / Path(url).name
-    _require(path, url)
+    path = folder / Path(_BODY_URL).name
+    _require(path, _BODY_URL)
+    from torchvision.models.detection import keypointrcnn_resnet50_fpn
+
     with torch.device("meta"):
         network = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None)
     _fill(network, path, read_torch_file(path))

@@ -108,11 +108,7 @@ def score_video(
     num_frames = 0
     for result, truth in pairs:
         for side, frame in (("result", result), ("truth", truth)):
-            if not frame.isfinite().all():
-                raise UserError(
-                    f"{name}: frame {num_frames} of the {side} holds NaN or infinite values; "
-                    "make it again"
-                )
+            check_finite(frame, f"{name}: frame {num_frames} of the {side}")
         for measure in measures:
             for kind, measured in measure(result, truth).items():
                 found.setdefault(kind, []).append(measured)
@@ -122,6 +118,12 @@ def score_video(
         for kind, column in found.items()
     }
     return VideoScore(name, num_frames, series)
+
+
+def check_finite(frame: Tensor, what: str) -> None:
+    """Raise UserError if a frame holds values that are not finite; `what` names it."""
+    if not frame.isfinite().all():
+        raise UserError(f"{what} holds NaN or infinite values; make it again")
 
 
 def total_means(scores: Iterable[VideoScore]) -> dict[str, float | None]:
@@ -144,21 +146,26 @@ def _weighted_mean(column: Iterable[tuple[float, float]]) -> float | None:
 
 
 class PixelMetrics:
-    """L1, that of copying the first frame, PSNR, SSIM and temporal error."""
+    """L1, that of copying one picture, PSNR, SSIM and temporal error.
 
-    def __init__(self, name: str) -> None:
-        self._first: Tensor | None = None
+    Args:
+        name: of the video.
+        still: the picture that copying would show; None for the true first frame.
+    """
+
+    def __init__(self, name: str, *, still: Tensor | None = None) -> None:
+        self._still = still
         self._previous: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, result: Tensor, truth: Tensor) -> dict[str, Measured]:
-        self._first = truth if self._first is None else self._first
+        self._still = truth if self._still is None else self._still
         change = NOTHING
         if self._previous is not None:
             change = Measured(temporal_error(result, self._previous[0], truth, self._previous[1]))
         self._previous = result, truth
         return {
             "l1": Measured(l1(result, truth)),
-            "copy_l1": Measured(l1(self._first, truth)),
+            "copy_l1": Measured(l1(self._still, truth)),
             "psnr": Measured(psnr(result, truth)),
             "ssim": Measured(ssim(result, truth)),
             "temporal": change,

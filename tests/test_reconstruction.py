@@ -20,6 +20,7 @@ from commands import (
 )
 from golden_files import NAMES, load_golden
 
+import evaluate
 import reconstruction
 from engine.video import open_video
 
@@ -68,7 +69,8 @@ def test_frames_videos_and_report(
     for video, images in videos.items():
         truth = torch.stack([as_tensor(image) for image in images])
         expected = animated(networks, truth[0], list(truth), ABSOLUTE)
-        assert_same(saved_frames(folder / "png" / video), expected)
+        written = saved_frames(folder / "png" / video)
+        assert_same(written, expected)
 
         with open_video(folder / f"{video}.mp4") as result:
             assert (result.height, result.width) == (GOLDEN_SIZE, 2 * GOLDEN_SIZE)
@@ -78,25 +80,56 @@ def test_frames_videos_and_report(
         assert shown.shape == beside.shape
         assert (shown - beside).abs().mean().item() < 0.05
 
-        l1, copy_l1 = ((truth - other).abs().mean().item() for other in (expected, truth[:1]))
+        l1, copy_l1 = ((truth - other).abs().mean().item() for other in (written, truth[:1]))
         rows.append({"num_frames": len(images), "l1": l1, "copy_l1": copy_l1})
 
     content = json.loads(report.read_text())
-    assert content.pop("seconds") > 0
-    assert content.pop("checkpoint") == str(golden_checkpoint(name))
-    found = content.pop("videos")
-    assert [row.pop("name") for row in found] == list(videos)
-    assert found == [pytest.approx(row, rel=1e-4) for row in rows]
-    means = {key: np.mean([row[key] for row in rows]) for key in ("l1", "copy_l1")}
-    assert content == pytest.approx({"num_frames": 14, **means}, rel=1e-4)
+    assert content["seconds"] > 0
+    assert content["checkpoint"] == str(golden_checkpoint(name))
+    assert [row["name"] for row in content["videos"]] == list(videos)
+    for found, row in zip(content["videos"], rows, strict=True):
+        assert {key: found[key] for key in row} == pytest.approx(row, rel=1e-4)
+    assert content["num_frames"] == sum(COUNTS.values())
+    for key in ("l1", "copy_l1"):
+        mean = np.average([row[key] for row in rows], weights=list(COUNTS.values()))
+        assert content[key] == pytest.approx(mean, rel=1e-4)
+
+
+def test_evaluate_finds_the_same_numbers_in_the_frames_that_were_written(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]]
+) -> None:
+    report, again = tmp_path / "rebuilt.json", tmp_path / "evaluated.json"
+    folder = rebuild(tmp_path, "--json", report)
+    truths = tmp_path / "data" / "test"
+    run_here(evaluate.main, folder / "png", truths, "--device", "cpu", "--json", again).output()
+    rebuilt, evaluated = (json.loads(path.read_text()) for path in (report, again))
+    for key in ("num_frames", "l1", "copy_l1", "psnr", "ssim", "temporal", "videos", "skipped"):
+        assert rebuilt[key] == evaluated[key]
+
+
+def test_networks_that_give_no_numbers_are_named(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]]
+) -> None:
+    """And nothing is written in their name."""
+    state = torch.load(golden_checkpoint(NAMES[0]), weights_only=True)
+    state["generator"]["final.bias"][:] = float("nan")
+    tree = golden_tree(NAMES[0], tmp_path / "data")
+    torch.save({**state, "config": tree}, tmp_path / "x.pth.tar")
+    done = run_here(reconstruction.main, "--checkpoint", tmp_path / "x.pth.tar")
+    assert done.error().startswith("a: rebuilt frame 0 holds NaN or infinite values")
+    assert not (tmp_path / "reconstruction" / "a.mp4").exists()
 
 
 def test_the_command_itself(tmp_path: Path, videos: dict[str, list[np.ndarray]]) -> None:
     """From a folder that is not the project's; stdout holds the scores."""
     report = tmp_path / "l1.json"
-    done = run_process("reconstruction", *arguments(tmp_path, "--json", report), cwd=tmp_path)
+    flags = ["--json", report, "--weights", tmp_path]
+    done = run_process("reconstruction", *arguments(tmp_path, *flags), cwd=tmp_path)
     content = json.loads(report.read_text())
-    folder, scores = done.output().splitlines()
+    folder, heads, *rows, skipped, scores = done.output().splitlines()
+    assert [row.split()[0] for row in rows] == [*videos, "all"]
+    assert len({len(line) for line in (heads, *rows)}) == 1
+    assert skipped.startswith("lpips: skipped; put ")
     assert folder == f"{tmp_path / 'log' / 'reconstruction'}: 3 videos, 14 frames"
     expected = f"L1 {content['l1']:.4f}; copying each video's first frame: {content['copy_l1']:.4f}"
     assert scores == expected
