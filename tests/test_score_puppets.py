@@ -13,16 +13,20 @@ from torch import Tensor, nn
 
 from config.schema import Config
 from engine.animator import Animator
-from engine.build import build_inference_networks
+from engine.build import build_inference_networks, build_motion_transfer
 from engine.errors import UserError
-from engine.evaluation import L1Score
+from engine.inspection import Inspected, inspect
 from engine.video import open_video
+from modules.geometry import resize_flow, resize_map
 from modules.keypoints import Keypoints
 from tools import score_puppets
+from tools.puppets import evaluation
 from tools.puppets.reading import PuppetSet
 from tools.puppets.scoring import (
     KeypointScore,
+    MotionSeen,
     Observed,
+    PictureScore,
     Scores,
     fit_joints,
     found_joints,
@@ -30,9 +34,10 @@ from tools.puppets.scoring import (
     predict_joints,
     ratio,
     score_keypoints,
+    score_motion,
 )
 from tools.puppets.skeleton import JOINT_NAMES
-from tools.puppets.truth import load_truth
+from tools.puppets.truth import backward_flow, load_truth
 
 J = len(JOINT_NAMES)
 
@@ -140,10 +145,14 @@ def test_shares_count_visible_joints_only() -> None:
 # ----- ratios and goals
 
 
+def pictures(l1: float, copy_l1: float) -> PictureScore:
+    return PictureScore(8, l1, copy_l1, psnr=20.0, ssim=0.5, temporal=None)
+
+
 def test_ratio_is_the_share_of_the_error_of_copying() -> None:
-    assert ratio(L1Score(num_frames=8, l1=0.01, copy_l1=0.04)) == pytest.approx(0.25)
-    assert ratio(L1Score(num_frames=8, l1=0.06, copy_l1=0.04)) == pytest.approx(1.5)
-    assert ratio(L1Score(num_frames=8, l1=0.06, copy_l1=0.0)) == float("inf")
+    assert ratio(pictures(l1=0.01, copy_l1=0.04)) == pytest.approx(0.25)
+    assert ratio(pictures(l1=0.06, copy_l1=0.04)) == pytest.approx(1.5)
+    assert ratio(pictures(l1=0.06, copy_l1=0.0)) == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -159,10 +168,45 @@ def test_goals_are_met_up_to_their_bounds(
     reconstruction: float, transfer: float, share: float, met: bool
 ) -> None:
     keypoints = KeypointScore(1, 1, 1, share, 0.5, ())
-    both = {sense: L1Score(1, transfer, 1.0) for sense in ("relative", "absolute")}
-    goals = judge(Scores(L1Score(1, reconstruction, 1.0), both, keypoints))
+    both = {sense: pictures(transfer, 1.0) for sense in ("relative", "absolute")}
+    goals = judge(Scores(pictures(reconstruction, 1.0), both, keypoints))
     names = ["reconstruction", "relative transfer", "absolute transfer", "keypoints"]
     assert [(goal.name, goal.met) for goal in goals] == [(name, met) for name in names]
+
+
+# ----- flow and occlusion
+
+
+def seen(flow: np.ndarray, occlusion_map: np.ndarray | None) -> MotionSeen:
+    """A frame of 3 x 3 pixels that came from a pixel to the right; its last column is hidden."""
+    x, y = np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0])
+    visible = x < 1
+    true_flow = np.stack([x + 1, y], axis=-1)
+    return MotionSeen(flow, occlusion_map, true_flow, visible, figure=y == 0)
+
+
+def test_flow_is_scored_in_pixels_where_the_source_shows_it() -> None:
+    """Right on the middle row, off by half a pixel above and below."""
+    still = np.stack(np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]), axis=-1)
+    flow = still + np.array([[0.5], [1.0], [0.5]])[..., None] * [1.0, 0.0]
+    flow[:, 2] = 99.0  # hidden, so it does not matter
+    score = score_motion([seen(flow, None)])
+    assert score.epe == pytest.approx(1 / 3)
+    assert score.figure_epe == pytest.approx(0)
+    assert score.still_epe == score.figure_still_epe == pytest.approx(1)
+    assert score.occlusion_auc is None
+    assert score_motion([seen(flow, None), seen(still, None)]).epe == pytest.approx(2 / 3)
+
+
+def test_occlusion_maps_are_scored_against_what_is_hidden() -> None:
+    """Black is hidden: two of three hidden pixels are darkest, one is as bright as the rest."""
+    flow = np.zeros((3, 3, 2))
+    occlusion_map = np.ones((3, 3))
+    assert score_motion([seen(flow, occlusion_map)]).occlusion_auc == pytest.approx(0.5)
+    occlusion_map[:2, 2] = 0.1
+    assert score_motion([seen(flow, occlusion_map)]).occlusion_auc == pytest.approx((2 + 0.5) / 3)
+    occlusion_map[2, 2] = 0.2
+    assert score_motion([seen(flow, occlusion_map)]).occlusion_auc == 1
 
 
 # ----- on a set
@@ -219,7 +263,7 @@ def test_every_nth_frame_is_observed_with_its_own_truth(
     animator: Animator, puppets: PuppetSet, every: int
 ) -> None:
     animator.kp_detector = Oracle(puppets)  # type: ignore[assignment]
-    seen = score_puppets.observe(animator, puppets, puppets.train, every=every)
+    seen = evaluation.observe(animator, puppets, puppets.train, every=every)
     truths = [
         load_truth(puppets.folder / "ground_truth" / f"{path.stem}.npz") for path in puppets.train
     ]
@@ -233,8 +277,8 @@ def test_training_frames_are_thinned_and_test_frames_are_not(
     animator: Animator, puppets: PuppetSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for most, used in ((12, 12), (11, 6), (5, 4)):
-        monkeypatch.setattr(score_puppets, "MAX_TRAIN_FRAMES", most)
-        score = score_puppets.keypoints_of(animator, puppets)
+        monkeypatch.setattr(evaluation, "MAX_TRAIN_FRAMES", most)
+        score = evaluation.keypoints_of(animator, puppets)
         assert (score.train_frames, score.test_frames) == (used, 8)
 
 
@@ -242,7 +286,7 @@ def test_keypoints_that_are_no_numbers_are_refused(animator: Animator, puppets: 
     for parameter in animator.kp_detector.parameters():
         parameter.data.fill_(float("nan"))
     with pytest.raises(UserError, match="not finite"):
-        score_puppets.observe(animator, puppets, puppets.test, every=1)
+        evaluation.observe(animator, puppets, puppets.test, every=1)
 
 
 @pytest.mark.parametrize("sense", ["relative", "absolute"])
@@ -262,13 +306,57 @@ def test_transfer_is_held_against_the_answer_of_its_sense(
         return frames
 
     monkeypatch.setattr(animator, "animate", echo)
-    score = score_puppets.transfer_of(animator, puppets, config, sense)
+    score = evaluation.transfer_of(animator, puppets, build_motion_transfer(config), sense)
     assert moved == [sense == "relative"]
     assert score.num_frames == PLAN.frames
     assert score.l1 == pytest.approx(np.abs(driving - answer).mean(), rel=1e-5)
     source = frames_of(triple / "source.png")
     assert score.copy_l1 == pytest.approx(np.abs(source - answer).mean(), rel=1e-5)
     assert score.l1 > 0.01
+
+
+def test_motion_is_measured_to_every_frame_from_the_first(
+    animator: Animator, puppets: PuppetSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks that knew the truth would make no error; their batches fall where they may."""
+    monkeypatch.setattr(evaluation, "BATCH", 2)
+    frames = iter([(path, t) for path in puppets.test for t in range(1, PLAN.frames)])
+
+    def knowing(animator: Animator, source: object, batch: Tensor) -> Inspected:
+        flows, maps = [], []
+        for _ in batch:
+            path, driving = next(frames)
+            truth = load_truth(puppets.folder / "ground_truth" / f"{path.stem}.npz")
+            flow, visible = backward_flow(truth, source=0, driving=driving)
+            flows.append(flow)
+            maps.append(visible.astype(float))
+        return Inspected(np.zeros((len(batch), 1, 2)), np.stack(flows), np.stack(maps))
+
+    monkeypatch.setattr(evaluation, "inspect", knowing)
+    score = evaluation.motion_of(animator, puppets)
+    assert score is not None
+    assert score.num_frames == len(puppets.test) * (PLAN.frames - 1)
+    assert score.epe == score.figure_epe == pytest.approx(0)
+    assert score.figure_still_epe > score.still_epe > 0.01
+    assert score.occlusion_auc == 1
+
+
+def test_the_networks_own_flow_is_what_is_measured(animator: Animator, puppets: PuppetSet) -> None:
+    """Batched or not, and at the size of the frames."""
+    with puppets.open(puppets.test[0]) as clip:
+        frames = torch.stack(list(clip))
+    source = animator.encode(frames[0])
+    found = inspect(animator, source, frames)
+    moved = animator.generator.decode(source, animator.detect(frames[2])).motion
+    assert moved is not None
+    assert moved.occlusion_map is not None
+    flow = resize_flow(moved.deformation, (SIZE, SIZE))[0]
+    occlusion = resize_map(moved.occlusion_map, (SIZE, SIZE))[0, 0]
+    assert found.flow is not None
+    assert found.occlusion_map is not None
+    np.testing.assert_allclose(found.flow[2], flow.numpy(), atol=1e-5)
+    np.testing.assert_allclose(found.occlusion_map[2], occlusion.numpy(), atol=1e-5)
+    np.testing.assert_allclose(found.keypoints[2], animator.detect(frames[2]).value[0], atol=1e-5)
 
 
 def test_the_command_prints_and_writes_every_figure(
@@ -289,6 +377,9 @@ def test_the_command_prints_and_writes_every_figure(
     assert set(made["transfer"]) == {"relative", "absolute"}
     for part in (made["reconstruction"], *made["transfer"].values()):
         assert part["ratio"] == pytest.approx(part["l1"] / part["copy_l1"])
+    assert made["motion"]["num_frames"] == 2 * (PLAN.frames - 1)
+    assert f"off by: {made['motion']['epe']:.3f} pixels" in done.output()
+    assert f"PSNR {made['reconstruction']['psnr']:.2f} dB" in lines[0]
     assert [joint["name"] for joint in made["keypoints"]["joints"]] == list(JOINT_NAMES)
     assert f"ratio {made['reconstruction']['ratio']:.3f}" in lines[0]
     assert f"{made['keypoints']['share']:.1%} of {made['keypoints']['visible']}" in done.output()

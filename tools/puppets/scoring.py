@@ -1,12 +1,13 @@
 """Scores on puppets, computed from arrays, and the goals that they are held to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.evaluation import L1Score
+from engine.metrics import Measured, RocArea, end_point_error
+from engine.scoring import VideoScore, total_means
 from tools.puppets.skeleton import JOINT_NAMES
 
 Array = NDArray[np.floating]
@@ -67,12 +68,65 @@ class KeypointScore(NamedTuple):
     joints: tuple[JointShare, ...]
 
 
-class Scores(NamedTuple):
-    """All that is measured; `transfer` by its sense, empty where there was nothing to transfer."""
+class PictureScore(NamedTuple):
+    """How far frames are from the truth, over all frames of all videos.
 
-    reconstruction: L1Score
-    transfer: Mapping[str, L1Score]
+    copy_l1: the L1 of a still picture, the mark that any motion has to beat.
+    temporal: None where no video has a second frame.
+    """
+
+    num_frames: int
+    l1: float
+    copy_l1: float
+    psnr: float
+    ssim: float
+    temporal: float | None
+
+
+class MotionSeen(NamedTuple):
+    """What was predicted of a driving frame's motion from the source, and what is true.
+
+    flow, true_flow (H, W, 2): the point of the source that each pixel shows, in [-1, 1].
+    occlusion_map (H, W): in [0, 1], 0 where the source cannot show it; None without.
+    visible (H, W): where the source does show it.
+    figure (H, W): where the driving frame shows the figure, not the background.
+    """
+
+    flow: Array
+    occlusion_map: Array | None
+    true_flow: Array
+    visible: NDArray[np.bool_]
+    figure: NDArray[np.bool_]
+
+
+class MotionScore(NamedTuple):
+    """How true the flow and the occlusion map are, over all pixels of all frames.
+
+    epe: end-point error of the flow in pixels, on the pixels that the source shows.
+    still_epe: that of no motion at all, the mark that any flow has to beat.
+    figure_epe, figure_still_epe: likewise, on the figure alone.
+    occlusion_auc: area under the ROC curve of 1 - occlusion_map against what is truly hidden; None
+        without such a map.
+    """
+
+    num_frames: int
+    epe: float
+    still_epe: float
+    figure_epe: float
+    figure_still_epe: float
+    occlusion_auc: float | None
+
+
+class Scores(NamedTuple):
+    """All that is measured; `transfer` by its sense, empty where there was nothing to transfer.
+
+    motion: None for networks that predict no flow.
+    """
+
+    reconstruction: PictureScore
+    transfer: Mapping[str, PictureScore]
     keypoints: KeypointScore
+    motion: MotionScore | None = None
 
 
 class Goal(NamedTuple):
@@ -88,7 +142,38 @@ class Goal(NamedTuple):
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
 
-def ratio(score: L1Score) -> float:
+def picture_score(videos: Sequence[VideoScore]) -> PictureScore:
+    """The means over all frames of videos that engine.scoring.PixelMetrics has measured."""
+    means = total_means(videos)
+    known = {kind: means[kind] or 0.0 for kind in ("l1", "copy_l1", "psnr", "ssim")}
+    num_frames = sum(video.num_frames for video in videos)
+    return PictureScore(num_frames=num_frames, **known, temporal=means["temporal"])
+
+
+def score_motion(frames: Iterable[MotionSeen]) -> MotionScore:
+    """Measure predicted motion, a frame at a time."""
+    errors: dict[str, list[Measured]] = {
+        name: [] for name in ("epe", "still_epe", "figure_epe", "figure_still_epe")
+    }
+    area, num_frames = RocArea(), 0
+    for frame in frames:
+        num_frames += 1
+        still = _identity_flow(frame.visible.shape)
+        shown_figure = frame.visible & frame.figure
+        for name, flow, where in (
+            ("epe", frame.flow, frame.visible),
+            ("still_epe", still, frame.visible),
+            ("figure_epe", frame.flow, shown_figure),
+            ("figure_still_epe", still, shown_figure),
+        ):
+            errors[name].append(end_point_error(flow, frame.true_flow, where))
+        if frame.occlusion_map is not None:
+            area.add(1 - frame.occlusion_map, ~frame.visible)
+    means = {name: _mean(measured) for name, measured in errors.items()}
+    return MotionScore(num_frames=num_frames, **means, occlusion_auc=area.value())
+
+
+def ratio(score: PictureScore) -> float:
     """The error as a share of that of copying, which is infinite where copying makes none."""
     return score.l1 / score.copy_l1 if score.copy_l1 else float("inf")
 
@@ -146,6 +231,18 @@ def judge(scores: Scores) -> list[Goal]:
         ),
         Goal("keypoints", scores.keypoints.share, KEYPOINT_GOAL, at_most=False),
     ]
+
+
+def _identity_flow(size: tuple[int, ...]) -> Array:
+    """The flow (H, W, 2) of a picture that stays as it is."""
+    lines = [np.linspace(-1, 1, length) for length in reversed(size)]
+    return np.stack(np.meshgrid(*lines), axis=-1)
+
+
+def _mean(parts: Sequence[Measured]) -> float:
+    """The mean over all pixels, 0 of none."""
+    count = sum(part.weight for part in parts)
+    return sum(part.value * part.weight for part in parts) / max(count, 1)
 
 
 def _flat(points: Array) -> Array:
