@@ -1,26 +1,32 @@
 """Score results against the truth, whatever made them.
 
     python evaluate.py RESULTS TRUTHS
-    python evaluate.py log/RUN/reconstruction/png data/puppets/test --json scores.json
-    python evaluate.py RESULTS TRUTHS --keypoints body --feature_files mine.npz theirs.npz
+    python evaluate.py log/RUN/reconstruction/png data/puppets/test --checkpoint F --report a.html
+    python evaluate.py TRUTHS --compare RESULTS RESULTS --report both.html
+    python evaluate.py --ground_truth --checkpoint FILE --data data/puppets --report puppets.html
 
 RESULTS and TRUTHS are folders of videos that share their names: video files, folders of frames,
 images of frames side by side, in any mixture. L1, PSNR, SSIM and temporal error are measured;
 LPIPS, where its weights are in place; AKD and MKR, AED, where a detector is named. A missing, extra
 or shorter video ends the command, which names it, unless --partial asks for the score of the rest.
-What was scored once is not scored again. docs/evaluation.md defines every number.
+What was scored once is not scored again. --ground_truth scores a checkpoint on puppets, whose true
+motion is known. A report is one page with pictures and plots; a checkpoint adds what its networks
+see. docs/evaluation.md defines every number.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
 
-from tqdm import tqdm
-
+from config.schema import Config, dump_config
+from engine.animator import Animator
+from engine.build import build_inference_networks, build_motion_transfer, choose_config
+from engine.checkpoint import load_weights, read_torch_file
 from engine.command_line import OneLineErrors, run
-from engine.device import choose_device
+from engine.device import announce, choose_device
 from engine.errors import UserError
+from engine.evaluation import rebuild
 from engine.evaluator import (
     FEATURE_DETECTORS,
     KEYPOINT_DETECTORS,
@@ -29,14 +35,38 @@ from engine.evaluator import (
     Wanted,
     build_evaluator,
 )
-from engine.matching import Matched, Shape, frames_of, match_videos
+from engine.identity import checkpoint_facts, machine_facts
+from engine.matching import Shape, match_videos
 from engine.output import check_file, write_json
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
-from engine.score_cache import ScoreCache
-from engine.scoring import VideoScore, as_dict, score_video, table
+from engine.report import MOST_RUNS, Run, write_report
+from engine.result_folders import (
+    Scored,
+    check_match,
+    notes_of,
+    report_run,
+    report_strips,
+    run_as_dict,
+    score_pairs,
+    short_names,
+)
+from engine.scoring import as_dict, table
+from engine.strips import Look, Shown, Strip, make_strip, network_look, worst_median_best
+from tools.puppets.evaluation import Evaluated, evaluate_puppets
+from tools.puppets.pictures import puppet_look
+from tools.puppets.reading import PuppetSet, open_set
+from tools.puppets.words import as_dict as puppets_as_dict
+from tools.puppets.words import print_scores, report_numbers
 
 CACHE_NAME = ".scores"
-T = TypeVar("T")
+
+
+class Loaded(NamedTuple):
+    """Networks ready to run, their config, and which checkpoint they are."""
+
+    animator: Animator
+    config: Config
+    facts: dict[str, str]
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
@@ -45,8 +75,37 @@ class Parser(OneLineErrors, argparse.ArgumentParser):
 
 def parse_arguments() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of what was made")
-    parser.add_argument("truths", type=Path, metavar="TRUTHS", help="folder of what it should be")
+    parser.add_argument(
+        "folders",
+        type=Path,
+        nargs="*",
+        metavar="RESULTS TRUTHS",
+        help="what was made, and should be",
+    )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        nargs="+",
+        metavar="RESULTS",
+        help="score several folders of results side by side; name TRUTHS alone before it",
+    )
+    parser.add_argument("--ground_truth", action="store_true", help="score a checkpoint on puppets")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="trained networks: to be scored on puppets, or what made each RESULTS, for the report",
+    )
+    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
+    parser.add_argument(
+        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
+    )
+    parser.add_argument("--data", type=Path, help="set of puppets; default: the config's root_dir")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a page to look at: .html"
+    )
     parser.add_argument(
         "--size", metavar="HxW", help="resize both to this; default: compare them as they are"
     )
@@ -98,24 +157,151 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
+    check_arguments(args)
+    if args.ground_truth:
+        on_puppets(args)
+    else:
+        on_folders(args)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """See that what was named is what the way of scoring takes, and that it can be written.
+
+    Raises:
+        UserError: it is not, or cannot.
+    """
+    runs, folders = len(args.compare or [1]), len(args.folders)
+    if args.ground_truth and (folders or args.compare or len(args.checkpoint) != 1):
+        raise UserError("--ground_truth: takes one --checkpoint, and no folders of results")
+    if not args.ground_truth and folders != (1 if args.compare else 2):
+        named = "TRUTHS --compare RESULTS RESULTS" if args.compare else "RESULTS TRUTHS"
+        raise UserError(f"{folders} folders named: write evaluate.py {named}")
+    if runs > MOST_RUNS:
+        raise UserError(f"--compare: {runs} folders; a page shows at most {MOST_RUNS}")
+    if not args.ground_truth and len(args.checkpoint) not in (0, runs):
+        raise UserError(f"--checkpoint: {len(args.checkpoint)} files for {runs} RESULTS; name each")
+    read = {path.resolve() for path in [*args.checkpoint, args.config] if path is not None}
+    for flag, path in (("--json", args.json), ("--report", args.report)):
+        if path is not None:
+            if path.resolve() in read:
+                raise UserError(f"{path}: {flag} would write over it; name another file")
+            check_file(path)
+
+
+# ----- folders of results
+
+
+def on_folders(args: argparse.Namespace) -> None:
+    """Score what lies in folders, print and write it."""
     shape = Shape(parse_size(args.size), positive("--frame_width", args.frame_width))
-    if args.json is not None:
-        check_file(args.json)
-    matched = match_videos(args.results, args.truths, shape)
-    check_match(matched, partial=args.partial)
+    truths = args.folders[-1]
+    results = args.compare or args.folders[:1]
+    matches = [match_videos(folder, truths, shape) for folder in results]
+    for matched in matches:
+        check_match(matched, partial=args.partial)
     evaluator = build_evaluator(wanted_of(args), choose_device(args.device))
+    networks = [load_networks(path, args) for path in args.checkpoint]
 
-    scores = score_pairs(matched, shape, evaluator, args.cache or args.results / CACHE_NAME)
+    runs = []
+    for name, folder, matched in zip(short_names(results), results, matches, strict=True):
+        cache = args.cache or folder / CACHE_NAME
+        cache = cache / name if args.cache and args.compare else cache
+        scores = score_pairs(matched, shape, evaluator, cache)
+        runs.append(Scored(name, folder, truths, matched, scores))
 
     if args.json is not None:
-        about = {"results": str(args.results), "truths": str(args.truths), "size": args.size}
-        left_out = {"skipped": evaluator.skipped, "unmatched": matched.problems}
-        write_json(args.json, about | left_out | as_dict(scores))
-    print(table(scores))
-    for name, reason in evaluator.skipped.items():
-        print(f"{name}: skipped; {reason}")
-    for problem in matched.problems:
-        print(f"not scored as a whole: {problem}")
+        reports = [run_as_dict(it, evaluator) for it in runs]
+        about = {"truths": str(truths), "size": args.size}
+        write_json(args.json, about | ({"runs": reports} if args.compare else reports[0]))
+    for it in runs:
+        print_run(it, evaluator, named=len(runs) > 1)
+    if args.report is not None:
+        pages = [
+            report_run(
+                it,
+                evaluator,
+                facts=networks[index].facts if networks else {},
+                config=dump_config(networks[index].config) if networks else None,
+            )
+            for index, it in enumerate(runs)
+        ]
+        write_report(args.report, pages, report_strips(runs, shape, looks_of(networks, runs)))
+        print(f"{args.report}: the report")
+
+
+def looks_of(networks: Sequence[Loaded], runs: Sequence[Scored]) -> list[Look | None]:
+    """What each run's networks see in a frame, if they were named."""
+    if not networks:
+        return [None] * len(runs)
+    return [
+        network_look(loaded.animator, loaded.config.dataset_params.frame_shape[:2])
+        for loaded in networks
+    ]
+
+
+def print_run(scored: Scored, evaluator: Evaluator, *, named: bool) -> None:
+    if named:
+        print(f"{scored.name}: {scored.folder}")
+    print(table(scored.scores))
+    for note in notes_of(scored, evaluator):
+        print(note)
+
+
+# ----- puppets
+
+
+def on_puppets(args: argparse.Namespace) -> None:
+    """Score a checkpoint where the truth is known, print and write it."""
+    loaded = load_networks(args.checkpoint[0], args)
+    data = loaded.config.dataset_params
+    puppets = open_set(args.data or Path(data.root_dir), frame_shape=data.frame_shape)
+    announce(loaded.animator.device, asked=args.device)
+    options = build_motion_transfer(loaded.config)
+    found = evaluate_puppets(loaded.animator, puppets, options)
+    if args.json is not None:
+        source = {"checkpoint": str(args.checkpoint[0]), "data": str(puppets.folder)}
+        videos = {"rebuilt": as_dict(found.rebuilt)}
+        write_json(args.json, source | puppets_as_dict(found.scores) | videos)
+    print_scores(found.scores, puppets)
+    if args.report is not None:
+        facts = {"puppets": str(puppets.folder)} | loaded.facts
+        facts |= machine_facts(loaded.animator.device)
+        page = Run(
+            name=args.checkpoint[0].parent.name or args.checkpoint[0].name,
+            scores=found.rebuilt,
+            more=report_numbers(found.scores),
+            facts=facts,
+            config=dump_config(loaded.config),
+            notes=[],
+        )
+        write_report(args.report, [page], puppet_strips(found, loaded.animator, puppets))
+        print(f"{args.report}: the report")
+
+
+def puppet_strips(found: Evaluated, animator: Animator, puppets: PuppetSet) -> list[Strip]:
+    """The worst, median and best rebuilt test video, with what is true of its motion."""
+    names = [score.name for score in found.rebuilt]
+    paths = dict(zip(names, puppets.test, strict=True))
+    strips = []
+    for heading, score in worst_median_best(found.rebuilt):
+        with puppets.open(paths[score.name]) as clip:
+            pairs = ((rebuilt.prediction, rebuilt.truth) for rebuilt in rebuild(animator, clip))
+            side = Shown("", pairs, puppet_look(animator, puppets, clip))
+            strips.append(make_strip(heading, score, [side]))
+    return strips
+
+
+# ----- both
+
+
+def load_networks(checkpoint: Path, args: argparse.Namespace) -> Loaded:
+    """The networks of a checkpoint, on the device that was asked for."""
+    state = read_torch_file(checkpoint)
+    config = choose_config(args.config, args.set, checkpoint=checkpoint, state=state)
+    networks = build_inference_networks(config.model_params)
+    load_weights(checkpoint, state, networks._asdict())
+    animator = Animator(**networks._asdict(), device=choose_device(args.device))
+    return Loaded(animator, config, checkpoint_facts(checkpoint, state))
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -142,46 +328,6 @@ def wanted_of(args: argparse.Namespace) -> Wanted:
         keypoints=Files(*args.keypoint_files) if args.keypoint_files else args.keypoints,
         features=Files(*args.feature_files) if args.feature_files else args.features,
     )
-
-
-def check_match(matched: Matched, *, partial: bool) -> None:
-    """Go on only with what matches in full, or is asked for as it is.
-
-    Raises:
-        UserError: something does not match, or nothing does.
-    """
-    problems = "; ".join(matched.problems)
-    if matched.problems and not partial:
-        raise UserError(f"{problems}; mend that, or score the rest with --partial")
-    if not matched.pairs:
-        raise UserError(f"{problems}; nothing is left to score")
-
-
-def score_pairs(
-    matched: Matched, shape: Shape, evaluator: Evaluator, cache_folder: Path
-) -> list[VideoScore]:
-    """Score each pair, or take what an earlier run has found."""
-    cache = ScoreCache(cache_folder, {**evaluator.settings, "shape": shape})
-    num_frames = sum(pair.num_frames for pair in matched.pairs)
-    scores = []
-    with tqdm(total=num_frames, unit="frame", disable=None) as bar:
-        for pair in matched.pairs:
-            score = cache.find(pair)
-            if score is None:
-                frames = ticking(bar, frames_of(pair, shape))
-                score = score_video(pair.name, frames, evaluator.metrics)
-                cache.store(pair, score)
-            else:
-                bar.update(pair.num_frames)
-            scores.append(score)
-    return scores
-
-
-def ticking(bar: tqdm, frames: Iterator[T]) -> Iterator[T]:
-    """The same frames, counted as they pass."""
-    for frame in frames:
-        yield frame
-        bar.update()
 
 
 if __name__ == "__main__":

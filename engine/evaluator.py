@@ -50,11 +50,13 @@ class Evaluator(NamedTuple):
         metrics: for scoring.score_video.
         settings: all that their numbers depend on besides the frames; plain values.
         skipped: what cannot be measured, by the metrics' names, and what would help.
+        device: where networks run.
     """
 
     metrics: list[MetricOfVideo]
     settings: dict[str, object]
     skipped: dict[str, str]
+    device: torch.device
 
 
 def build_evaluator(wanted: Wanted, device: torch.device) -> Evaluator:
@@ -63,7 +65,7 @@ def build_evaluator(wanted: Wanted, device: torch.device) -> Evaluator:
     Raises:
         UserError: a file is there, but damaged or of another kind.
     """
-    evaluator = Evaluator([PixelMetrics], {"metrics": ["pixels"]}, {})
+    evaluator = Evaluator([PixelMetrics], {"metrics": ["pixels"]}, {}, device)
     if wanted.lpips is not None:
         try:
             network = load_lpips(wanted.lpips, wanted.weights)

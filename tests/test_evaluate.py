@@ -19,6 +19,7 @@ from commands import (
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import evaluate
+from engine import result_folders
 from engine.errors import UserError
 from engine.scoring import PixelMetrics, Series, VideoScore, score_video, total_means
 
@@ -267,13 +268,13 @@ def test_a_second_run_scores_only_what_is_new(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scored: list[str] = []
-    real = evaluate.score_video
+    real = result_folders.score_video
 
     def watched(name: str, *rest: object) -> VideoScore:
         scored.append(name)
         return real(name, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluate, "score_video", watched)
+    monkeypatch.setattr(result_folders, "score_video", watched)
     first = report_of(folders)
     assert scored == ["a", "b", "c"]
     assert report_of(folders) == first

@@ -15,7 +15,7 @@ ALLOWED = {
     "train": ("engine", "frames_dataset", "logger", "config"),
     "animate": ("engine", "frames_dataset", "config"),
     "reconstruction": ("engine", "frames_dataset", "config"),
-    "evaluate": ("engine",),
+    "evaluate": ("engine", "config", "tools.puppets"),
     "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
     "tools.bench": ("engine", "tools", "modules", "config"),
     "frames_dataset": ("engine",),

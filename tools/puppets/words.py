@@ -60,6 +60,21 @@ def print_motion(motion: MotionScore | None) -> None:
         print(f"occlusion map: area under the ROC curve {motion.occlusion_auc:.3f}")
 
 
+def report_numbers(scores: Scores) -> dict[str, str]:
+    """What a report says beside the metrics of the rebuilt videos."""
+    numbers = {
+        f"{sense} transfer": f"L1 {result.l1:.4f}, SSIM {result.ssim:.3f}"
+        for sense, result in scores.transfer.items()
+    }
+    numbers["joints found"] = f"{scores.keypoints.share:.1%}"
+    if scores.motion is not None:
+        numbers["flow EPE on figures"] = f"{scores.motion.figure_epe:.2f} px"
+        numbers["flow EPE"] = f"{scores.motion.epe:.2f} px"
+        if scores.motion.occlusion_auc is not None:
+            numbers["occlusion ROC AUC"] = f"{scores.motion.occlusion_auc:.3f}"
+    return numbers
+
+
 def in_words(result: PictureScore) -> str:
     text = f"L1 {result.l1:.4f}; copying: {result.copy_l1:.4f}; ratio {ratio(result):.3f}"
     text += f"; PSNR {result.psnr:.2f} dB; SSIM {result.ssim:.4f}"
