@@ -1,7 +1,7 @@
 """An Animator moves clips as the networks do frame by frame, in order and in bounded memory."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from golden_files import NAMES, Golden, load_golden
 from torch import Tensor
 
 from engine.animator import Animator
-from engine.evaluation import L1Score, Rebuilt, mean_score, rebuild, score
+from engine.evaluation import rebuild
 from modules.keypoints import MotionTransfer
 
 NUM_FRAMES = 10  # no multiple of the batch sizes below
@@ -167,7 +167,7 @@ def test_networks_are_left_without_gradients_and_in_eval_mode() -> None:
     assert all(torch.equal(value, before[key]) for key, value in statistics.items())
 
 
-# ----- scores
+# ----- rebuilding
 
 
 def test_each_frame_is_rebuilt_beside_the_truth_and_the_first() -> None:
@@ -179,32 +179,3 @@ def test_each_frame_is_rebuilt_beside_the_truth_and_the_first() -> None:
         assert torch.equal(frame.truth, truth)
         assert torch.equal(frame.first, video[0])
         assert_same(frame.prediction, prediction, tolerance=EXACT)
-
-
-def level(value: float) -> Tensor:
-    return torch.full((3, 2, 2), value)
-
-
-def test_scores_are_means_over_pixels_and_frames() -> None:
-    first = level(0.2)
-    half = level(0.5)
-    half[:, 0] = 0.1  # half of its pixels
-    result = score(
-        [
-            Rebuilt(truth=first, prediction=level(0.1), first=first),  # 0.1, 0
-            Rebuilt(truth=level(0.6), prediction=level(0.9), first=first),  # 0.3, 0.4
-            Rebuilt(truth=half, prediction=level(0.5), first=first),  # 0.2, 0.2
-        ]
-    )
-    assert result.num_frames == 3
-    assert result.l1 == pytest.approx(0.2)
-    assert result.copy_l1 == pytest.approx(0.2)
-    assert score([]) == L1Score(0, 0.0, 0.0)
-
-
-def test_frames_count_the_same_in_whichever_video_they_are() -> None:
-    mean = mean_score(chain([L1Score(1, 0.1, 0.3)], [L1Score(99, 0.5, 0.7)]))
-    assert mean.num_frames == 100
-    assert mean.l1 == pytest.approx(0.496)
-    assert mean.copy_l1 == pytest.approx(0.696)
-    assert mean_score([]) == L1Score(0, 0.0, 0.0)
