@@ -22,7 +22,7 @@ from typing import NamedTuple
 from config.schema import Config, dump_config
 from engine.animator import Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file
+from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
@@ -299,7 +299,7 @@ def load_networks(checkpoint: Path, args: argparse.Namespace) -> Loaded:
     state = read_torch_file(checkpoint)
     config = choose_config(args.config, args.set, checkpoint=checkpoint, state=state)
     networks = build_inference_networks(config.model_params)
-    load_weights(checkpoint, state, networks._asdict())
+    load_weights(checkpoint, with_averages(state), networks._asdict())
     animator = Animator(**networks._asdict(), device=choose_device(args.device))
     return Loaded(animator, config, checkpoint_facts(checkpoint, state))
 

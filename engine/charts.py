@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.scoring import VideoScore, in_words
+from engine.scoring import KINDS, VideoScore, in_words
 
 _WIDTH, _HEIGHT = 560, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 34
@@ -44,7 +44,7 @@ def videos_chart(kind: str, lines: Sequence[Line]) -> str:
     """A metric over videos: a dot for each, in the order of the first run, its worst first."""
     means = [{score.name: score.means().get(kind) for score in line.scores} for line in lines]
     known = {name: value for name, value in means[0].items() if value is not None}
-    order = sorted(known, key=lambda name: known[name], reverse=True)
+    order = sorted(known, key=lambda name: known[name], reverse=bool(KINDS[kind].lower_is_better))
     every = max(1, math.ceil(len(order) / _MOST_DOTS))
     order = order[::every]
     bounds = _bounds([run[name] for run in means for name in order if run.get(name) is not None])

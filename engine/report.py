@@ -70,11 +70,12 @@ def _page(runs: Sequence[Run], strips: Sequence[Strip]) -> Iterable[str]:
     for strip in strips:
         yield from _strip(strip, runs)
     lines = [Line(run.name, run.scores) for run in runs]
+    scored = [kind for kind in _kinds(runs) if KINDS[kind].lower_is_better is not None]
     yield "<h2>Frame by frame</h2>"
     yield '<p class="soft">The median video, and the middle 80 % of the videos.</p>'
-    yield from _plots((kind, frames_chart(kind, lines)) for kind in _kinds(runs))
+    yield from _plots((kind, frames_chart(kind, lines)) for kind in scored)
     yield "<h2>Video by video</h2>"
-    yield from _plots((kind, videos_chart(kind, lines)) for kind in _kinds(runs))
+    yield from _plots((kind, videos_chart(kind, lines)) for kind in scored)
     for run in runs:
         yield from _table(run)
     yield "<h2>Where it comes from</h2>"
@@ -109,13 +110,12 @@ def _tiles(runs: Sequence[Run]) -> Iterable[str]:
     yield f'<h2>All in all</h2><div class="tiles {"many" if len(runs) > 1 else ""}">'
     for kind in _kinds(runs):
         values = [mean.get(kind) for mean in means]
-        known = [value for value in values if value is not None]
-        best = min(known) if KINDS[kind].lower_is_better else max(known)
+        best = _best(kind, values) if len(runs) > 1 else None
         yield f'<div class="card" title="{escape(KINDS[kind].definition)}">'
         yield f"<h3>{escape(KINDS[kind].title)}</h3>"
         for index, value in enumerate(values):
             mark = _mark(index) if len(runs) > 1 else ""
-            bold = " best" if len(runs) > 1 and value == best else ""
+            bold = " best" if value is not None and value == best else ""
             yield f'<div class="value{bold}">{mark}{in_words(kind, value)}</div>'
         yield "</div>"
     for title in dict.fromkeys(title for run in runs for title in run.more):
@@ -125,6 +125,15 @@ def _tiles(runs: Sequence[Run]) -> Iterable[str]:
             yield f'<div class="value">{mark}{escape(run.more.get(title, "-"))}</div>'
         yield "</div>"
     yield "</div>"
+
+
+def _best(kind: str, values: Sequence[float | None]) -> float | None:
+    """The best of some values; None where none is better than another."""
+    known = [value for value in values if value is not None]
+    lower_is_better = KINDS[kind].lower_is_better
+    if lower_is_better is None:
+        return None
+    return min(known) if lower_is_better else max(known)
 
 
 def _keys(strips: Sequence[Strip]) -> Iterable[str]:

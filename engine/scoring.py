@@ -31,17 +31,19 @@ class Kind(NamedTuple):
     Attributes:
         title: how it is headed, with its unit.
         definition: in one sentence.
-        lower_is_better: whether it is an error.
+        lower_is_better: whether it is an error; None for a mark that belongs to the truth alone.
     """
 
     title: str
     definition: str
-    lower_is_better: bool = True
+    lower_is_better: bool | None = True
 
 
 KINDS = {
     "l1": Kind("L1", "mean |p - g| over all pixels and frames, values in [0, 1]"),
-    "copy_l1": Kind("copy L1", "the L1 of showing the true first frame throughout"),
+    "copy_l1": Kind(
+        "copy L1", "the L1 of showing the true first frame throughout", lower_is_better=None
+    ),
     "psnr": Kind(
         "PSNR dB",
         "-10 log10 of a frame's mean squared error, at most 100; mean over frames",

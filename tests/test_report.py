@@ -77,7 +77,7 @@ def test_a_page_of_one_run(tmp_path: Path, truths: Path) -> None:
     assert digest.stdout.split()[0] in page
     assert "num_kp: 3" in page
     assert torch.__version__ in page
-    assert page.count("<svg") == 2 * 5
+    assert page.count("<svg") == 2 * 4  # L1, PSNR, SSIM, temporal
 
 
 def test_pages_of_several_runs_stand_side_by_side(tmp_path: Path, truths: Path) -> None:
@@ -95,6 +95,8 @@ def test_pages_of_several_runs_stand_side_by_side(tmp_path: Path, truths: Path) 
     assert "<h1>worse and better</h1>" in page
     for row in ("driving", "worse: prediction", "better: prediction", "better: error"):
         assert page.count(f'<span class="title">{row}</span>') == 3
+    mark = page[page.index("<h3>copy L1</h3>") :]
+    assert re.findall(r'"value( best)?"', mark)[:2] == ["", ""]
     tile = page[page.index("<h3>SSIM</h3>") :]
     assert re.findall(r'"value( best)?"', tile)[:2] == ["", " best"]
 
