@@ -267,7 +267,7 @@ def on_puppets(args: argparse.Namespace) -> None:
         facts = {"puppets": str(puppets.folder)} | loaded.facts
         facts |= machine_facts(loaded.animator.device)
         page = Run(
-            name=args.checkpoint[0].parent.name or args.checkpoint[0].name,
+            name="/".join(args.checkpoint[0].resolve().parts[-2:]),
             scores=found.rebuilt,
             more=report_numbers(found.scores),
             facts=facts,

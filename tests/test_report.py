@@ -115,6 +115,9 @@ def test_a_page_about_puppets_shows_what_is_true(tmp_path: Path) -> None:
     for row in ("flow", "true flow", "occlusion", "true occlusion"):
         assert page.count(f'<span class="title">{row}</span>') == 2
     assert f"{scores['motion']['figure_epe']:.2f} px" in page
+    assert "<h1>run/tiny.pth.tar</h1>" in page
+    transfer = scores["transfer"]["absolute"]["ssim"]
+    assert f'<h3>absolute transfer SSIM</h3>\n<div class="value">{transfer:.4f}</div>' in page
     assert scores["rebuilt"]["l1"] == scores["reconstruction"]["l1"]
 
 

@@ -62,10 +62,11 @@ def print_motion(motion: MotionScore | None) -> None:
 
 def report_numbers(scores: Scores) -> dict[str, str]:
     """What a report says beside the metrics of the rebuilt videos."""
-    numbers = {
-        f"{sense} transfer": f"L1 {result.l1:.4f}, SSIM {result.ssim:.3f}"
-        for sense, result in scores.transfer.items()
-    }
+    numbers = {}
+    for sense, result in scores.transfer.items():
+        numbers[f"{sense} transfer L1"] = f"{result.l1:.4f}"
+        numbers[f"{sense} transfer PSNR dB"] = f"{result.psnr:.2f}"
+        numbers[f"{sense} transfer SSIM"] = f"{result.ssim:.4f}"
     numbers["joints found"] = f"{scores.keypoints.share:.1%}"
     if scores.motion is not None:
         numbers["flow EPE on figures"] = f"{scores.motion.figure_epe:.2f} px"
