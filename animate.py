@@ -32,7 +32,7 @@ from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
 from engine.framing import Box, read_box
-from engine.output import check_file, write_json
+from engine.output import check_file, is_frame_of, write_json
 from engine.precision import PRECISIONS, choose_precision
 from engine.progress import Bar
 from engine.scene import Scene, open_scene
@@ -258,7 +258,7 @@ def animate_one(
 
 
 def check_results(args: argparse.Namespace, result_video: Path) -> None:
-    """See that the report can be written, and that no result replaces what it is made from.
+    """See that the report can be written, and that no result replaces another or what it is from.
 
     Raises:
         UserError: it cannot, or would.
@@ -270,11 +270,15 @@ def check_results(args: argparse.Namespace, result_video: Path) -> None:
     inputs = (args.checkpoint, args.config, args.source_image, args.driving_video)
     given = {path.resolve(): path for path in inputs if path is not None}
     for flag, path in results.items():
-        if path is not None and path.resolve() in given:
+        if path is None:
+            continue
+        lost = given.get(path.resolve())
+        if flag == "--save_frames":
+            lost = next((file for file in given.values() if is_frame_of(path, file)), lost)
+        if lost is not None:
             remedy = "--result_video" if flag == "--side_by_side" else flag
-            raise UserError(
-                f"{given[path.resolve()]}: {flag} would write over it; choose another {remedy}"
-            )
+            raise UserError(f"{lost}: {flag} would write over it; choose another {remedy}")
+        given[path.resolve()] = path
     if args.json is not None:
         check_file(args.json)
 

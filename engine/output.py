@@ -89,6 +89,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink(missing_ok=True)
 
 
+def is_frame_of(folder: Path, file: Path) -> bool:
+    """Whether FrameFolder would take a file for a frame that an earlier run left in its folder."""
+    inside = file.resolve().parent == folder.resolve()
+    return inside and _FRAME_NAME.fullmatch(file.resolve().name) is not None
+
+
 class FrameFolder:
     """Writes uint8 RGB frames (H, W, 3) as 00000000.png onwards, without loss.
 

@@ -467,6 +467,17 @@ def frames_would_replace_the_driving_frames(place: Place) -> list[object]:
     return ["--driving_video", frames, "--save_frames", frames]
 
 
+@case("animate", "{folder}/frames/00000007.png", "--save_frames would write over it")
+def frames_would_replace_the_source(place: Place) -> list[object]:
+    shutil.copy(place.picture, place.folder / "frames" / "00000007.png")
+    return ["--source_image", place.folder / "frames" / "00000007.png"]
+
+
+@case("animate", "{folder}/result.mp4", "--json would write over it")
+def report_would_replace_the_result(place: Place) -> list[object]:
+    return ["--json", place.folder / "data" / ".." / "result.mp4"]
+
+
 @case("animate reconstruction", "golden.pth.tar", "--json would write over it")
 def report_would_replace_the_checkpoint(place: Place) -> list[object]:
     return ["--json", place.checkpoint]
