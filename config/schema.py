@@ -174,6 +174,7 @@ class TrainParams:
     grad_clip: Positive | None = None
     compile: bool = False
     ema_decay: Annotated[float, Range(0, 1)] = 0.0
+    freeze_batch_norm: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from engine.training import FullModels, Options, Trainer
 from modules.equivariance import WarpDistribution
 from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights
 from modules.perceptual import ImagePyramid, VGG19Features
+from sync_batchnorm import freeze_statistics
 
 RANDOM_VGG_SEED = 0
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,6 +40,9 @@ def build_trainer(
     models = build_full_models(config, networks)
     for model in models:
         place(model, device, training_in=AUTOCAST[params.precision])
+    if params.freeze_batch_norm:
+        for trained in networks:
+            freeze_statistics(trained)
     if params.compile:
         for network in (*networks, models.generator.vgg):
             network.compile()

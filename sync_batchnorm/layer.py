@@ -41,6 +41,11 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     """
 
     link: ReplicaLink | None = None
+    frozen = False
+    """Whether training, too, normalises by the running statistics, and leaves them as they are."""
+
+    def train(self, mode: bool = True) -> "SyncBatchNorm2d":
+        return super().train(mode and not self.frozen)
 
     def forward(self, input: Tensor) -> Tensor:
         shared = self.link is not None or world_size() > 1
@@ -74,3 +79,11 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         factor = 1 / int(batches) if self.momentum is None else self.momentum
         mean.lerp_(whole.mean.to(mean.dtype), factor)
         var.lerp_((whole.squares / (whole.total - 1)).to(var.dtype), factor)
+
+
+def freeze_statistics(network: nn.Module) -> None:
+    """Freeze every such layer of a network."""
+    for layer in network.modules():
+        if isinstance(layer, SyncBatchNorm2d):
+            layer.frozen = True
+            layer.eval()

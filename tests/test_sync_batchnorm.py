@@ -20,6 +20,7 @@ from sync_batchnorm import (
     RendezvousError,
     SyncBatchNorm2d,
     SyncDataParallel,
+    freeze_statistics,
     link_replicas,
     run_linked,
 )
@@ -371,3 +372,19 @@ def test_distributed_data_parallel_has_the_gradients_of_the_mean_loss(
 
 def test_threads_within_processes_are_refused(processes: list[dict[str, Any]]) -> None:
     assert "single device" in processes[0]["both"]
+
+
+def test_frozen_statistics_stay_and_are_used_in_training() -> None:
+    norm = SyncBatchNorm2d(4)
+    mean, var = torch.tensor([0.5, 0.0, -1.0, 2.0]), torch.tensor([4.0, 1.0, 0.25, 9.0])
+    norm.load_state_dict({**norm.state_dict(), "running_mean": mean, "running_var": var})
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), norm)
+    image = torch.randn(2, 3, 5, 5)
+    expected = network.eval()(image)
+    freeze_statistics(network)
+    output = network.train()(image)
+    assert network.training and not norm.training
+    assert_close(output, expected)
+    assert norm.running_mean is not None and torch.equal(norm.running_mean, mean)
+    output.square().sum().backward()
+    assert norm.weight.grad is not None and norm.weight.grad.abs().min() > 0
