@@ -50,8 +50,7 @@ class AnimationOutput:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) of the video's frames, once there is one."""
-        assert self._video.size is not None
-        return self._video.size
+        return self._video.written_size
 
     def write(self, result: np.ndarray, panels: Sequence[np.ndarray]) -> None:
         """Append a frame.

@@ -116,6 +116,11 @@ class FrameEncoder:
         if sound is not None and encoding.sound is not None:
             self._track = open_track(sound, self._output, encoding.sound)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in the file."""
+        return self._stream.height, self._stream.width
+
     def add(self, image: np.ndarray) -> None:
         """Encode one frame, and the sound that is heard with it."""
         begin, shortest = self._end, self._encoding.shortest

@@ -95,6 +95,12 @@ class VideoWriter:
                 )
             self._encoder.add(frame)
 
+    @property
+    def written_size(self) -> tuple[int, int]:
+        """(H, W) in the file, what odd frames gain included; once there is a frame."""
+        assert self._encoder is not None
+        return self._encoder.size
+
     def _finish(self) -> None:
         if self._encoder is None:
             raise UserError(f"{self.path}: not written, for there were no frames")

@@ -223,4 +223,7 @@ def test_pictures_of_any_size_move(scene: Scene, tmp_path: Path, size: tuple[int
                 result_video=tmp_path / "odd.mp4",
             )
             height, width = size if paste_back else (192, 192)  # frames that small are enlarged
-            assert (animation.num_frames, animation.size) == (1, (height, 3 * width))
+            even = (height + height % 2, 3 * width + width % 2)
+            assert (animation.num_frames, animation.size) == (1, even)
+            with open_video(tmp_path / "odd.mp4") as video:
+                assert (video.height, video.width) == even
