@@ -24,22 +24,24 @@ tests: $(INSTALLED)
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -s
 
-demo: train-demo
+# Animates demo/source.png by demo/driving.mp4 with the checkpoint that comes with the project.
+demo: $(INSTALLED)
+	$(BIN)/python animate.py
 
 # From nothing to moving pictures in some minutes: make data, train, score, animate.
 train-demo: $(INSTALLED)
-	$(BIN)/python tools/make_puppets.py --size 64 --train 60 --test 6 --transfer 1 --format png \
+	$(BIN)/python tools/make_puppets.py --size 64 --train 60 --test 6 --transfer 1 --format frames \
 		--out $(DEMO)/puppets
+	@echo "watch the training with: $(BIN)/tensorboard --logdir $(DEMO)"
 	$(BIN)/python train.py --config config/puppets-64.yaml --log_dir $(DEMO) \
-		--set dataset_params.root_dir=$(DEMO)/puppets --set train_params.num_repeats=8 \
-		--set train_params.num_epochs=4 --set 'train_params.epoch_milestones=[3]'
+		--set dataset_params.root_dir=$(DEMO)/puppets --set train_params.num_repeats=16 \
+		--set train_params.num_epochs=3 --set 'train_params.epoch_milestones=[2]'
 	checkpoint=$$(ls -t $(DEMO)/puppets-64-*/best-checkpoint.pth.tar | head -n 1) && \
 	$(BIN)/python reconstruction.py --checkpoint $$checkpoint && \
 	$(BIN)/python animate.py --checkpoint $$checkpoint --side_by_side \
 		--source_image $(DEMO)/puppets/transfer/transfer-00000/source.png \
-		--driving_video $(DEMO)/puppets/transfer/transfer-00000/driving.png \
+		--driving_video $(DEMO)/puppets/transfer/transfer-00000/driving \
 		--result_video $(DEMO)/animated.mp4
-	@echo "watch the training with: $(BIN)/tensorboard --logdir $(DEMO)"
 
 $(INSTALLED): requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
