@@ -32,10 +32,11 @@ class Movement(NamedTuple):
 def movement(video: Path) -> Movement:
     frames = read_frames(video).astype(np.float32)
     source, _, result = np.split(frames, 3, axis=2)
-    largest = [
-        float(np.abs(column - column[0]).mean(axis=(1, 2, 3)).max()) for column in (result, source)
-    ]
-    return Movement(*largest, num_frames=len(frames))
+    return Movement(_largest_change(result), _largest_change(source), num_frames=len(frames))
+
+
+def _largest_change(column: np.ndarray) -> float:
+    return float(np.abs(column - column[0]).mean(axis=(1, 2, 3)).max())
 
 
 def read_frames(video: Path) -> np.ndarray:
