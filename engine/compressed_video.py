@@ -16,6 +16,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from engine.file_end import missing_end
 from engine.frame_index import (
     at_constant_rate,
     decoding,
@@ -26,6 +27,7 @@ from engine.frame_index import (
     seconds,
     video_stream,
 )
+from engine.framing import choose_box
 from engine.image import resize_frame, to_rgb
 from engine.video_reader import Sound, VideoReader
 
@@ -45,11 +47,13 @@ class CompressedReader(VideoReader):
     """A video file that PyAV decodes.
 
     A frame that the decoder drops shows the picture before it, so that iteration and random
-    access agree on every index.
+    access agree on every index. Pixels that are not square are made so. Frames of another size than
+    the first are shown at that of the first; what has another aspect is cut to it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._warnings: set[str] = set()
         with decoding(path):
             self._container = open_container(path)
             self._stream = video_stream(self._container, path)
@@ -62,9 +66,14 @@ class CompressedReader(VideoReader):
         if self._container.streams.audio:
             self.sound = Sound(path, seconds(self._first.pts, self._first.time_base))
         self._matrix = display_matrix(self._first)
+        self._pixel_aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        self._size = self._square_size(self._first.height, self._first.width)
         self.height, self.width = self._convert(self._first).shape[:2]
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        missing = missing_end(self.path)
+        if missing is not None:
+            self._warn(f"the file is cut short, {missing}; {self.num_frames} frames are left")
         return map(self._convert, self._decoded())
 
     def close(self) -> None:
@@ -88,9 +97,15 @@ class CompressedReader(VideoReader):
         for _ in times[index:]:
             yield shown
         if damaged:
-            _log.warning("%s: %d of its frames are damaged", self.path, damaged)
+            self._warn(f"{damaged} of its frames are damaged")
         if len(sizes) > 1:
-            _log.warning("%s: its frames change size; they are resized to the first", self.path)
+            self._warn("its frames change size; they are cut and resized to the first")
+
+    def _warn(self, text: str) -> None:
+        """Say it once, however often the video is read."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            _log.warning("%s: %s", self.path, text)
 
     def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
         found: dict[int, np.ndarray] = {}
@@ -159,8 +174,18 @@ class CompressedReader(VideoReader):
         )
         if transparent:
             image = to_rgb(Image.fromarray(image))
-        size = (self._first.height, self._first.width)
-        return turned(resize_frame(image, size), self._matrix)
+        return turned(self._framed(image), self._matrix)
+
+    def _framed(self, image: np.ndarray) -> np.ndarray:
+        """A picture with square pixels, cut to the first frame's aspect and of its size."""
+        square = resize_frame(image, self._square_size(*image.shape[:2]))
+        size = (square.shape[0], square.shape[1])
+        box = choose_box(size, self._size, chosen=None, name=self.path)
+        return resize_frame(box.cut(square), self._size)
+
+    def _square_size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) of a stored picture once its pixels are square."""
+        return height, max(1, round(width * self._pixel_aspect))
 
 
 class GifReader(CompressedReader):

@@ -10,6 +10,7 @@ import pytest
 from clips import encode, ffmpeg, number_of, numbered, patch_error, patches, write
 
 from engine.compressed_video import CompressedReader
+from engine.file_end import missing_end
 from engine.video import open_video
 
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "10")
@@ -199,16 +200,87 @@ def test_pictures_are_turned_the_right_way_up(tmp_path: Path, case: str) -> None
         np.testing.assert_array_equal(reader.frames([1]), [turn(stored[1])])
 
 
+def joined(folder: Path, *parts: list[np.ndarray]) -> Path:
+    """One video of parts whose frames have a size each."""
+    files = [encode(folder / f"{n}.ts", part, *X264) for n, part in enumerate(parts)]
+    both = folder / "both.ts"
+    both.write_bytes(b"".join(file.read_bytes() for file in files))
+    return both
+
+
 def test_a_change_of_size_within_a_video_is_resized_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parts = [
-        encode(tmp_path / f"{side}.ts", numbered(5, size=(side, side)), *X264) for side in (32, 64)
-    ]
-    both = tmp_path / "both.ts"
-    both.write_bytes(b"".join(part.read_bytes() for part in parts))
-    assert {frame.shape for frame in open_video(both)} == {(32, 32, 3)}
+    both = joined(tmp_path, *(numbered(5, size=(side, side)) for side in (32, 64)))
+    with open_video(both) as reader:
+        frames = list(reader)
+        assert {frame.shape for frame in frames} == {(32, 32, 3)}
+        assert [number_of(frame) for frame in frames] == [*range(5), *range(5)]
+        assert len(list(reader)) == 10
     assert [str(both) in message and "size" in message for message in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize("size", [(32, 64), (96, 32)])
+def test_a_change_of_aspect_within_a_video_is_cut_and_never_stretched(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Of the later frames, dark in the middle, nothing white is left."""
+    later = np.full((*size, 3), 255, np.uint8)
+    top, left = (size[0] - 32) // 2, (size[1] - 32) // 2
+    later[top : top + 32, left : left + 32] = 20
+    frames = list(open_video(joined(tmp_path, numbered(3, size=(32, 32)), [later] * 3)))
+    assert {frame.shape for frame in frames} == {(32, 32, 3)}
+    assert max(frame[2:-2, 2:-2].max() for frame in frames[3:]) < 60
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4", [patches()] * 3, "-vf", "setsar=3/2", *X264)
+    with open_video(path) as reader:
+        assert (reader.height, reader.width) == (32, 288)
+        frames = [*reader, *reader.frames([1])]
+    assert [frame.shape for frame in frames] == [(32, 288, 3)] * 4
+    colours = [frames[3][16, 48 * number + 24] for number in range(6)]
+    np.testing.assert_allclose(colours, patches()[16, 16::32], atol=6)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".gif"])
+def test_what_is_left_of_a_file_cut_short_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    """Once, however often it is read, and with the numbers; nothing is said of the whole file."""
+    path = write(tmp_path / f"clip{suffix}", numbered(40))
+    with open_video(path) as reader:
+        assert len(list(reader)) == 40
+    assert caplog.messages == []
+    length = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: length * 2 // 3])
+    with open_video(path) as reader:
+        left = len(list(reader))
+        assert len(list(reader)) == left
+    assert 15 < left < 40
+    (message,) = caplog.messages
+    numbers = "it has no end mark" if suffix == ".gif" else f"of its {length:,} bytes are there"
+    assert message.startswith(f"{path}: the file is cut short, ")
+    assert message.endswith(f"{numbers}; {left} frames are left")
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".gif"])
+def test_scraps_of_a_file_have_no_end(tmp_path: Path, suffix: str) -> None:
+    """Wherever it is cut, and nothing stumbles; without its header it is of no known kind."""
+    whole = write(tmp_path / f"clip{suffix}", numbered(2)).read_bytes()
+    scrap, header = tmp_path / f"scrap{suffix}", 100 if suffix == ".webm" else 4
+    for length in range(0, len(whole), len(whole) // 60):
+        scrap.write_bytes(whole[:length])
+        assert missing_end(scrap) is not None or length < header
+
+
+def test_a_recording_without_a_length_lacks_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a browser writes it, or whoever streams."""
+    path = encode(tmp_path / "clip.webm", numbered(5), "-c:v", "libvpx", "-live", "1")
+    assert len(list(open_video(path))) == 5
+    assert caplog.messages == []
 
 
 def test_damage_within_a_video_is_a_warning(
