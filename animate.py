@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from tqdm import tqdm
 
 from config.schema import Config
 from engine import distributed
@@ -27,17 +26,16 @@ from engine.animation import Animation, AnimationOptions, animate_scene, check_b
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, build_motion_transfer, choose_config
 from engine.checkpoint import load_weights, read_torch_file, with_averages
-from engine.clip import open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, set_precision
 from engine.errors import UserError
 from engine.framing import Box, read_box
 from engine.output import check_file, is_frame_of, write_json
+from engine.pairs import animate_pairs, check_pairs, pairs_as_dicts
 from engine.precision import PRECISIONS, choose_precision
 from engine.progress import Bar
 from engine.scene import Scene, open_scene
-from engine.video import to_frame
-from frames_dataset import AnimationPair, PairedDataset, split_videos
+from frames_dataset import PairedDataset, split_videos
 
 DEMO = Path(__file__).parent / "demo"
 DEFAULT_RESULT = Path("result.mp4")
@@ -127,7 +125,7 @@ def main() -> None:
         animator, config = load_animator(args, device)
         options = animation_options(config, args)
         if args.pairs:
-            animate_pairs(animator, config, options, args)
+            animate_test_videos(animator, config, options, args)
         else:
             animate_one(animator, config, options, args, started=started)
 
@@ -182,6 +180,10 @@ def animation_options(config: Config, args: argparse.Namespace) -> AnimationOpti
     motion = build_motion_transfer(config)
     if args.relative or args.absolute:
         motion = motion._replace(relative=args.relative)
+    if args.adapt_scale and not motion.relative:
+        raise UserError(
+            "--adapt_scale: absolute motion is never scaled; leave it out or add --relative"
+        )
     motion = motion._replace(adapt_scale=args.adapt_scale or motion.adapt_scale)
     return AnimationOptions(
         motion=motion,
@@ -204,10 +206,14 @@ def read_best_frame(text: str | None) -> int | Literal["auto"] | None:
 
 def read_crops(crops: Sequence[Sequence[str]]) -> dict[str, Box]:
     """--crop: by what is cut, the part that stays."""
-    for name, _ in crops:
+    found: dict[str, Box] = {}
+    for name, text in crops:
         if name not in ("source", "driving"):
             raise UserError(f"--crop {name}: write source or driving")
-    return {name: read_box(text) for name, text in crops}
+        if name in found:
+            raise UserError(f"--crop {name}: given twice; name one part of it")
+        found[name] = read_box(text)
+    return found
 
 
 # ----- one picture
@@ -303,10 +309,10 @@ def print_animation(animation: Animation, scene: Scene, args: argparse.Namespace
 # ----- pairs of test videos
 
 
-def animate_pairs(
+def animate_test_videos(
     animator: Animator, config: Config, options: AnimationOptions, args: argparse.Namespace
 ) -> None:
-    """Animate pairs of the dataset's test videos, each process its share of them."""
+    """Animate pairs of the dataset's test videos, and report in the first process."""
     params, data = config.animate_params, config.dataset_params
     folder = (args.log_dir or args.checkpoint.parent) / "animation"
     pairs = PairedDataset(
@@ -315,86 +321,19 @@ def animate_pairs(
         pairs_list=None if data.pairs_list is None else Path(data.pairs_list),
         seed=PAIRS_SEED,
     )
-    check_pairs(pairs, config, options)
+    shape = data.frame_shape
+    check_pairs(pairs, options, frame_shape=shape)
     if args.json is not None:
         check_file(args.json)
-    names = names_of(every_pair(pairs))
     first = distributed.is_first()
     if first:
         announce(animator.device, asked=args.device)
-    share = range(distributed.rank(), len(pairs), distributed.world_size())
-    for index in tqdm(share, unit="pair", disable=None if first else True):
-        video = folder / f"{names[index]}{params.format}"
-        animate_pair(animator, pairs[index], config, options, video=video)
-    distributed.total(torch.zeros((), device=animator.device))  # waits for the others
+    animate_pairs(animator, pairs, options, folder=folder, suffix=params.format, frame_shape=shape)
     if args.json is not None and first:
-        content = [
-            {"source": str(p.source), "driving": str(p.driving), "frame": p.frame, "name": name}
-            for p, name in zip(every_pair(pairs), names, strict=True)
-        ]
-        write_json(args.json, {"folder": str(folder), **options.motion._asdict(), "pairs": content})
+        content = {"folder": str(folder), **options.motion._asdict()}
+        write_json(args.json, content | {"pairs": pairs_as_dicts(pairs)})
     if first:
         print(f"{folder}: {len(pairs)} videos of source, driving and result")
-
-
-def animate_pair(
-    animator: Animator,
-    pair: AnimationPair,
-    config: Config,
-    options: AnimationOptions,
-    *,
-    video: Path,
-) -> None:
-    """Animate one pair, its frames resized as in training."""
-    frame_shape = config.dataset_params.frame_shape
-    with (
-        open_clip(pair.source, frame_shape=frame_shape) as source,
-        open_clip(pair.driving, frame_shape=frame_shape) as driving,
-        Bar() as bar,
-    ):
-        picture = to_frame(source.frame(pair.frame))
-        whole = Box(0, 0, picture.shape[1], picture.shape[0])
-        animate_scene(
-            animator,
-            Scene(picture, whole, driving),
-            options,
-            result_video=video,
-            save_frames=video.parent / "png" / video.stem,
-            progress=bar.show,
-        )
-
-
-def every_pair(pairs: PairedDataset) -> list[AnimationPair]:
-    return [pairs[index] for index in range(len(pairs))]
-
-
-def names_of(pairs: Sequence[AnimationPair]) -> list[str]:
-    """What to call the result of each pair, no two alike."""
-    names: list[str] = []
-    for pair in pairs:
-        # A folder of frames has no suffix, only perhaps a dot in its name.
-        videos = (pair.source, pair.driving)
-        name = "-".join(video.name if video.is_dir() else video.stem for video in videos)
-        name += f"-from-{pair.frame}" if pair.frame else ""
-        again = sum(other == name or other.startswith(f"{name}--") for other in names)
-        names.append(f"{name}--{again + 1}" if again else name)
-    return names
-
-
-def check_pairs(pairs: PairedDataset, config: Config, options: AnimationOptions) -> None:
-    """See that all videos can be opened and all frames are there, before the first is animated.
-
-    Raises:
-        UserError: one cannot, or is not.
-    """
-    frame_shape = config.dataset_params.frame_shape
-    for pair in every_pair(pairs):
-        with (
-            open_clip(pair.source, frame_shape=frame_shape) as source,
-            open_clip(pair.driving, frame_shape=frame_shape) as driving,
-        ):
-            source.frame(pair.frame)
-            check_best_frame(driving, options)
 
 
 if __name__ == "__main__":

@@ -420,6 +420,11 @@ def crop_of_three_numbers(place: Place) -> list[object]:
     return ["--crop", "source", "1,2,3"]
 
 
+@case("animate", "--crop source", "twice")
+def crop_twice(place: Place) -> list[object]:
+    return ["--crop", "source", "0,0,64,64", "--crop", "source", "0,0,32,32"]
+
+
 @case("animate", "--crop background", "source", "driving")
 def crop_of_something_else(place: Place) -> list[object]:
     return ["--crop", "background", "0,0,9,9"]
@@ -549,6 +554,11 @@ def paste_back_for_pairs(place: Place) -> list[object]:
 @case("animate", "--log_dir", "--pairs")
 def folder_of_pairs_for_one_picture(place: Place) -> list[object]:
     return ["--log_dir", place.folder / "log"]
+
+
+@case("animate pairs", "--adapt_scale", "--relative")
+def scale_of_no_use(place: Place) -> list[object]:
+    return ["--absolute", "--adapt_scale"]
 
 
 @case("animate", "--relative", "--absolute")

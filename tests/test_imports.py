@@ -25,6 +25,7 @@ ALLOWED = {
     "engine": ("engine", "modules", "sync_batchnorm"),
     "engine.build": ("engine", "modules", "config"),
     "engine.build_data": ("engine", "config", "frames_dataset", "augmentation"),
+    "engine.pairs": ("engine", "frames_dataset"),
     "engine.build_training": ("engine", "modules", "config", "sync_batchnorm"),
     "modules": (),
     "modules.geometry": (),
