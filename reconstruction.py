@@ -2,11 +2,13 @@
 
     python reconstruction.py --checkpoint log/RUN/best-checkpoint.pth.tar
     python reconstruction.py --config config/vox-256.yaml --checkpoint vox.pth.tar --json l1.json
+    torchrun --nproc_per_node 4 reconstruction.py --checkpoint log/RUN/best-checkpoint.pth.tar
 
 For each test video it writes NAME.mp4, true and rebuilt frames side by side, and the rebuilt frames
 without loss as png/NAME/00000000.png onwards, into a folder `reconstruction` beside the checkpoint
-or in --log_dir. What it scores are these frames: evaluate.py finds the same numbers in the folder
-`reconstruction/png`. docs/evaluation.md defines them.
+or in --log_dir; processes of torchrun share the videos out. What it scores are these frames:
+evaluate.py finds the same numbers in the folder `reconstruction/png`. docs/evaluation.md defines
+them.
 """
 
 import argparse
@@ -17,10 +19,12 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from config.schema import Config
+from engine import distributed
 from engine.animator import Animator
 from engine.build import build_inference_networks, choose_config
 from engine.checkpoint import load_weights, read_torch_file, with_averages
@@ -70,9 +74,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
+    with distributed.processes(choose_device(args.device)) as device:
+        reconstruct(args, device)
+
+
+def reconstruct(args: argparse.Namespace, device: torch.device) -> None:
+    """Rebuild and score this process's share of the videos; the first one reports on all."""
     state = read_torch_file(args.checkpoint)
     config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
-    device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
     networks = build_inference_networks(config.model_params)
     load_weights(args.checkpoint, with_averages(state), networks._asdict())
@@ -84,23 +93,21 @@ def main() -> None:
     check_videos(videos, config)
     folder = (args.log_dir or args.checkpoint.parent) / "reconstruction"
     check_folder(folder)
-    if args.json is not None:
-        if args.json.resolve() in (
-            args.checkpoint.resolve(),
-            args.config and args.config.resolve(),
-        ):
-            raise UserError(f"{args.json}: --json would write over it; name another file")
-        check_file(args.json)
+    check_report(args)
     lpips = None if args.lpips == "none" else args.lpips
     evaluator = build_evaluator(Wanted(args.weights or weights_folder(), lpips), device)
-    announce(device, asked=args.device)
+    first = distributed.is_first()
+    if first:
+        announce(device, asked=args.device)
 
     start = time.monotonic()
-    scores = []
-    for path in tqdm(videos, unit="video", disable=None):
+    own_scores = []
+    for path in tqdm(distributed.own_items(videos), unit="video", disable=None if first else True):
         with open_clip(path, frame_shape=params.frame_shape) as clip:
-            scores.append(rebuild_clip(animator, clip, folder, config, evaluator))
-
+            own_scores.append(rebuild_clip(animator, clip, folder, config, evaluator))
+    scores = distributed.gather_items(own_scores)
+    if not first:
+        return
     if args.json is not None:
         report = {
             "checkpoint": str(args.checkpoint),
@@ -110,6 +117,19 @@ def main() -> None:
         }
         write_json(args.json, report)
     print_scores(scores, folder, evaluator)
+
+
+def check_report(args: argparse.Namespace) -> None:
+    """See that the report can be written, and would replace nothing that it is from.
+
+    Raises:
+        UserError: it cannot, or would.
+    """
+    if args.json is None:
+        return
+    if args.json.resolve() in (args.checkpoint.resolve(), args.config and args.config.resolve()):
+        raise UserError(f"{args.json}: --json would write over it; name another file")
+    check_file(args.json)
 
 
 def check_videos(videos: Sequence[Path], config: Config) -> None:

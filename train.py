@@ -125,8 +125,6 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
 
     torch.manual_seed(seed)
     trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
-    # From the same weights on, each process draws warps of its own.
-    torch.manual_seed(seed + distributed.rank())
     progress = Progress()
     if args.checkpoint:
         progress = resume(trainer, args.checkpoint, state)
@@ -203,8 +201,8 @@ def run_folder(args: argparse.Namespace, state: Mapping) -> Path:
 def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
     """Continue a run of ours to the letter, or a published checkpoint from its epoch on."""
     trainer.load_state_dict(path, state)
-    if "random_state" in state and distributed.is_first():
-        restore_random_state(state["random_state"])
+    if "random_state" in state:
+        restore_random_state(state["random_state"], shared=distributed.world_size() > 1)
     progress = Progress(**{name: state[name] for name in Progress.__annotations__ if name in state})
     if "format" not in state:
         progress.epoch += 1  # theirs is the number of the last epoch done, counted from 0

@@ -151,12 +151,17 @@ def random_state() -> State:
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 
 
-def restore_random_state(state: Mapping) -> None:
-    """Continue the random draws where `random_state` was taken; GPUs as far as there are any."""
+def restore_random_state(state: Mapping, *, shared: bool = False) -> None:
+    """Continue the random draws where `random_state` was taken; GPUs as far as there are any.
+
+    Args:
+        state: of the first process, if there were several.
+        shared: whether there are several now: each draws on its own GPU what the first one does.
+    """
     torch.set_rng_state(state["cpu"])
-    for device, generator_state in zip(
-        range(torch.cuda.device_count()), state["cuda"], strict=False
-    ):
+    devices = range(torch.cuda.device_count())
+    states = state["cuda"][:1] * len(devices) if shared else state["cuda"]
+    for device, generator_state in zip(devices, states, strict=False):
         torch.cuda.set_rng_state(generator_state, device)
 
 

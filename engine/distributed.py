@@ -4,9 +4,11 @@ Everything here works with one process, too, where it does nothing.
 """
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,16 +17,21 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 
 from engine.errors import UserError
-from sync_batchnorm.process_group import world_size
+from sync_batchnorm.process_group import rank, whole_batch, world_size
+
+T = TypeVar("T")
 
 __all__ = [
     "RankShare",
     "agree",
+    "gather_items",
     "gradients_shared",
     "is_first",
+    "own_items",
     "processes",
     "rank",
     "total",
+    "whole_batch",
     "world_size",
     "wrap",
 ]
@@ -77,11 +84,6 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def rank() -> int:
-    """The number of this process, from 0 on, over all machines."""
-    return dist.get_rank() if world_size() > 1 else 0
-
-
 def is_first() -> bool:
     """Whether this process is the one that writes files."""
     return rank() == 0
@@ -96,6 +98,21 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
+def own_items(items: Sequence[T]) -> Sequence[T]:
+    """This process's share of a list that is the same in all."""
+    return items[rank() :: world_size()]
+
+
+def gather_items(own: Sequence[T]) -> list[T]:
+    """The list of which each process has its `own_items`, in order; all must ask."""
+    if world_size() == 1:
+        return list(own)
+    shares: list[Sequence[T]] = [[]] * world_size()
+    dist.all_gather_object(shares, own)
+    number = sum(len(share) for share in shares)
+    return [shares[i % len(shares)][i // len(shares)] for i in range(number)]
+
+
 def agree(flag: bool, device: torch.device) -> bool:
     """Whether any process says yes; all must ask."""
     return bool(total(torch.tensor(float(flag), device=device)) > 0) if world_size() > 1 else flag
@@ -105,8 +122,11 @@ def wrap(model: nn.Module) -> nn.Module:
     """Average the gradients of a model's trainable parameters over the processes."""
     if world_size() == 1:
         return model
-    # Each process computes the same batch statistics: there are no buffers to send around.
-    return DistributedDataParallel(model, broadcast_buffers=False)
+    with warnings.catch_warnings():
+        # Of a new name for this argument, which older versions of torch do not know.
+        warnings.simplefilter("ignore", FutureWarning)
+        # Each process computes the same batch statistics: there are no buffers to send around.
+        return DistributedDataParallel(model, broadcast_buffers=False)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def animate_pairs(
         UserError: something cannot be read, or written.
     """
     names = names_of(every_pair(pairs))
-    share = range(distributed.rank(), len(pairs), distributed.world_size())
+    share = distributed.own_items(range(len(pairs)))
     hidden = None if distributed.is_first() else True
     for index in tqdm(share, unit="pair", disable=hidden):
         video = folder / f"{names[index]}{suffix}"

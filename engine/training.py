@@ -162,7 +162,8 @@ class Trainer:
     ) -> tuple[StepResult, list[Fake]]:
         self.networks.discriminator.requires_grad_(False)
         # Drawn for the whole batch: replicas that drew for themselves would all draw the same.
-        warps = self._warps.sample(len(driving), self.device)
+        size, own = distributed.whole_batch(len(driving))
+        warps = self._warps.sample(size, self.device).of(own)
         descent, losses, fakes, pictures = self._descents["generator"], _Losses(), [], None
         for part in parts:
             with distributed.gradients_shared(self._generator_model, now=part is parts[-1]):

@@ -15,6 +15,7 @@ from modules.geometry import (
 )
 from modules.keypoints import Keypoints, gaussian_maps
 from modules.util import AntiAliasInterpolation2d, Hourglass
+from sync_batchnorm.process_group import whole_batch
 
 
 class DenseMotion(NamedTuple):
@@ -112,7 +113,9 @@ class DenseMotionNetwork(nn.Module):
 
 def drop_motions(logits: Tensor, probability: float) -> Tensor:
     """Leave out motions at random, each image its own, but never the background's: (B, M, h, w)."""
-    dropped = torch.rand(logits.shape[:2], device=logits.device) < probability    # (B, M)
+    size, own = whole_batch(len(logits))
+    draws = torch.rand(size, logits.shape[1], device=logits.device)[own]          # (B, M)
+    dropped = draws < probability                                                 # (B, M)
     dropped[:, 0] = False
     return logits.masked_fill(dropped[:, :, None, None], -torch.inf)
 

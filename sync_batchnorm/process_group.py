@@ -11,6 +11,20 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """The number of this process, from 0 on, over all machines."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def whole_batch(share: int) -> tuple[int, slice]:
+    """The size of a batch of which each process has `share` images, and which are this one's.
+
+    Random numbers are drawn for the whole batch, by generators that are in the same state in all
+    processes: so these draw what one process would, and one state is that of all.
+    """
+    return share * world_size(), slice(rank() * share, (rank() + 1) * share)
+
+
 def gather_rows(row: Tensor) -> Tensor:
     """Gather a row (N,) of every process: (R, N), in the order of the ranks.
 

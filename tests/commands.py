@@ -65,16 +65,40 @@ def run_process(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def torchrun(processes: int, script: str, *arguments: object, cwd: Path) -> Finished:
+def torchrun(
+    processes: int,
+    script: str,
+    *arguments: object,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
     """Run a command in several processes."""
+    running = start_torchrun(processes, script, *arguments, cwd=cwd, environment=environment)
+    stdout, stderr = running.communicate()
+    return Finished(running.returncode, stdout, stderr)
+
+
+def start_torchrun(
+    processes: int,
+    script: str,
+    *arguments: object,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Start a command in several processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
     command += [f"--master_port={port}", str(ROOT / script), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-    return Finished(done.returncode, done.stdout, done.stderr)
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def run_here(main: Callable[[], None], *arguments: object) -> Finished:
@@ -93,7 +117,8 @@ def run_here(main: Callable[[], None], *arguments: object) -> Finished:
 
 def thin_vgg_in_place() -> Any:
     """A context in which `random` stands for a thin VGG19: the real one is slow to make."""
-    return patch.object(build_training, "_random_vgg19", _thin_vgg19)
+    # Copies, since a trainer may move what it is given to another type.
+    return patch.object(build_training, "_random_vgg19", lambda: copy.deepcopy(_thin_vgg19()))
 
 
 @cache

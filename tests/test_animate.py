@@ -24,6 +24,7 @@ from by_hand import (
 )
 from commands import (
     GOLDEN_SIZE,
+    files_below,
     frames_of_a_square,
     golden_checkpoint,
     golden_tree,
@@ -445,13 +446,15 @@ def test_processes_share_pairs_out(
 
 
 @pytest.mark.slow
-def test_pairs_under_torchrun(pairs_config: Path, tmp_path: Path) -> None:
+def test_two_processes_animate_pairs_as_one_would(pairs_config: Path, tmp_path: Path) -> None:
     files = ["--config", pairs_config, "--checkpoint", golden_checkpoint(NAME), "--pairs"]
     log_dir = tmp_path / "log"
     arguments = [*files, "--log_dir", log_dir, "--device", "cpu", "--precision", "fp32"]
     done = torchrun(2, "animate.py", *arguments, cwd=tmp_path)
     assert done.output() == f"{log_dir / 'animation'}: 2 videos of source, driving and result\n"
-    assert len(list((log_dir / "animation").glob("*.mp4"))) == 2
+    found = files_below(log_dir / "animation")
+    run_here(animate.main, *arguments).output()
+    assert found == files_below(log_dir / "animation")
 
 
 def test_one_picture_is_not_shared_out(

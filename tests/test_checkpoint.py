@@ -351,3 +351,15 @@ def test_random_draws_go_on_where_they_were(tmp_path: Path) -> None:
     torch.manual_seed(2)
     restore_random_state(read_torch_file(tmp_path / "x.pth.tar")["random_state"])
     assert torch.equal(torch.rand(5), expected)
+
+
+@pytest.mark.parametrize(("shared", "restored"), [(False, [7, 8]), (True, [7, 7, 7])])
+def test_random_draws_on_gpus_continue(
+    monkeypatch: pytest.MonkeyPatch, shared: bool, restored: list[int]
+) -> None:
+    """Each GPU its own, but processes that share a batch draw on theirs as the first did."""
+    found: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: found.append(state))
+    restore_random_state({"cpu": torch.get_rng_state(), "cuda": [7, 8]}, shared=shared)
+    assert found == restored

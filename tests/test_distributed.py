@@ -1,11 +1,23 @@
 """Several processes under torchrun train as one would with the whole batch."""
 
+import re
+import signal
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
-import yaml
-from commands import run_here, tiny_tree, torchrun, write_dataset
+from commands import (
+    Finished,
+    run_here,
+    start_torchrun,
+    thin_vgg_in_place,
+    tiny_tree,
+    torchrun,
+    write_config,
+    write_dataset,
+)
+from steps_of_processes import Outcome, take_steps
 
 import train
 from engine import distributed
@@ -14,34 +26,101 @@ from engine.distributed import RankShare
 from engine.sampling import EpochSampler
 
 
-def test_two_processes_step_as_one(tmp_path: Path) -> None:
-    tree = tiny_tree(write_dataset(tmp_path / "data"))
-    # Without random warps, which each process draws for itself, the two runs do the same sums.
-    tree["train_params"]["transform_params"] = {"sigma_affine": 0, "sigma_tps": 0}
-    tree["train_params"] |= {"num_epochs": 1, "num_repeats": 1, "batch_size": 4}
-    tree["train_params"]["loss_weights"] |= {"generator_gan": 1}
-    tree["model_params"]["discriminator_params"]["sn"] = True
-    config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(tree))
+def test_two_processes_follow_one_for_five_steps(tmp_path: Path) -> None:
+    """With all terms, random warps, dropped motions and spectral norms."""
+    result = tmp_path / "result.pt"
+    torchrun(2, "tests/steps_of_processes.py", result, cwd=tmp_path).output()
+    two, one = Outcome(**read_torch_file(result)), take_steps()
+    for found, expected in zip(two.losses, one.losses, strict=True):
+        assert found == pytest.approx(expected, rel=1e-6)
+    for name, state in one.state.items():
+        for key, value in state.items():
+            torch.testing.assert_close(two.state[name][key], value, rtol=1e-6, atol=1e-7)
 
-    states = []
-    for processes in (1, 2):
-        log_dir = tmp_path / f"log-{processes}"
-        torchrun(
-            processes, "train.py", "--config", config, "--log_dir", log_dir, cwd=tmp_path
-        ).output()
-        (folder,) = log_dir.iterdir()  # one run folder, although two processes ran
-        assert len((folder / "log.txt").read_text().splitlines()) == 1
-        states.append(read_torch_file(folder / "00000001-checkpoint.pth.tar"))
-    one, two = states
-    for name in ("generator", "kp_detector", "discriminator"):
-        for key, value in one[name].items():
-            if value.ndim == 4:
-                # Adam's first step goes by the signs of gradients, of which few are in doubt.
-                moved_otherwise = (value - two[name][key]).abs() > 1e-5
-                assert moved_otherwise.float().mean() < 0.02, f"{name}.{key}"
-            elif "running" in key or key.endswith("weight_u"):
-                torch.testing.assert_close(two[name][key], value, rtol=1e-4, atol=1e-5)
+
+class Runs(NamedTuple):
+    """A run in one process, and what became of going on from its first epoch in two."""
+
+    whole: Path
+    shared: Path
+    done: Finished
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two epochs of two steps each; the two processes begin a third, in which one fails."""
+    folder = tmp_path_factory.mktemp("runs")
+    tree = tiny_tree(write_dataset(folder / "data"))
+    tree["train_params"] |= {"num_epochs": 2, "batch_size": 4}
+    config = write_config(folder / "tiny.yaml", tree)
+    arguments = ["--config", config, "--log_dir", folder / "whole", "--device", "cpu"]
+    with thin_vgg_in_place():
+        run_here(train.main, *arguments).output()
+    (whole,) = (folder / "whole").iterdir()
+    shared = ["--checkpoint", whole / "00000001-checkpoint.pth.tar", "--device", "cpu"]
+    shared += ["--log_dir", folder / "shared", "--set", "train_params.num_epochs=3"]
+    failing = {"HARM": "1:raise:3"}
+    done = torchrun(2, "tests/train_thinly.py", *shared, cwd=folder, environment=failing)
+    (run_folder,) = (folder / "shared").iterdir()  # one, although two processes ran
+    return Runs(whole, run_folder, done)
+
+
+def test_two_processes_go_on_as_one_would(runs: Runs) -> None:
+    """Down to the random warps: both continue the draws of the one that wrote the checkpoint."""
+    (found,) = (runs.shared / "log.txt").read_text().splitlines()
+    expected = (runs.whole / "log.txt").read_text().splitlines()[1]
+    names, values = expected.split()[::2], expected.split()[1::2]
+    assert found.split()[::2] == names
+    assert "equivariance_value" in names
+    for name, value, other in zip(names, values, found.split()[1::2], strict=True):
+        if not name.startswith("seconds"):
+            assert float(other) == pytest.approx(float(value), rel=2e-3), name
+
+
+def test_all_processes_end_in_one_line_each_when_one_fails(runs: Runs) -> None:
+    assert runs.done.code != 0
+    lines = [line for line in runs.done.stderr.splitlines() if line.startswith("error: ")]
+    assert sorted(lines) == [
+        "error: process 0: another process has ended; its own message says why",
+        "error: the disk: is full; make room",
+    ]
+    # Of torchrun's own, and none of a process of ours.
+    assert runs.done.stderr.count("Traceback") == 1
+    (last,) = runs.shared.glob("0*-checkpoint.pth.tar")
+    assert read_torch_file(last)["epoch"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_all_processes_end_when_one_is_killed(tmp_path: Path, rank: int) -> None:
+    config = write_config(tmp_path / "tiny.yaml", tiny_tree(write_dataset(tmp_path / "data")))
+    killing = {"HARM": f"{rank}:kill:2"}
+    arguments = ["--config", config, "--log_dir", tmp_path / "log", "--device", "cpu"]
+    done = torchrun(2, "tests/train_thinly.py", *arguments, cwd=tmp_path, environment=killing)
+    assert done.code != 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: process {1 - rank}: another process has ended")
+
+
+@pytest.mark.slow
+def test_sigterm_to_torchrun_stops_all_processes_at_one_step(tmp_path: Path) -> None:
+    tree = tiny_tree(write_dataset(tmp_path / "data"))
+    tree["train_params"] |= {"num_epochs": 1000, "num_repeats": 50}
+    arguments = ["--config", write_config(tmp_path / "tiny.yaml", tree), "--device", "cpu"]
+    running = start_torchrun(2, "tests/train_thinly.py", *arguments, cwd=tmp_path)
+    assert running.stdout is not None
+    assert running.stdout.readline().startswith("training in ")
+    assert running.stdout.readline().startswith("epoch    1 ")
+    running.send_signal(signal.SIGTERM)
+    stdout, stderr = running.communicate()
+    found = re.search(r"stopped; --checkpoint (\S+) goes on from here", stdout)
+    assert found is not None, stderr
+    content = read_torch_file(tmp_path / found[1])
+    assert content["step"] == 100 * content["epoch"] + content["step_in_epoch"]
+    assert "error: " not in stderr
+    one_more = [f"train_params.num_epochs={content['epoch'] + 1}", "train_params.validation_freq=0"]
+    with thin_vgg_in_place():
+        run_here(train.main, "--checkpoint", tmp_path / found[1], "--set", *one_more).output()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(
@@ -49,8 +128,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(
 ) -> None:
     tree = tiny_tree(write_dataset(tmp_path / "data"))
     tree["train_params"]["batch_size"] = 3
-    config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(tree))
+    config = write_config(tmp_path / "tiny.yaml", tree)
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
     message = run_here(train.main, "--config", config, "--device", "cpu").error()
     assert message.startswith("train_params.batch_size: 3 cannot be shared by 2 processes")
@@ -72,3 +150,23 @@ def test_shares_make_up_each_batch(processes: int, monkeypatch: pytest.MonkeyPat
     for batch in range(3):
         joined = [i for share in shares for i in share[batch * each : (batch + 1) * each]]
         assert joined == whole[batch * 6 : (batch + 1) * 6]
+
+
+def test_items_are_shared_out_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [0, 1, 2, 3, 4, 5, 6]
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        shares.append(distributed.own_items(items))
+
+    def gather(found: list, own: object) -> None:
+        found[:] = shares
+
+    monkeypatch.setattr(distributed.dist, "all_gather_object", gather)
+    assert distributed.gather_items(shares[0]) == items
+
+
+def test_one_process_has_all_items() -> None:
+    items = [0, 1, 2]
+    assert distributed.gather_items(items) == distributed.own_items(items) == items

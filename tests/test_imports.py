@@ -36,7 +36,12 @@ ALLOWED = {
     "modules.perceptual": ("modules.util",),
     "modules.lpips": (),
     "modules.keypoint_detector": ("modules.keypoints", "modules.util", "modules.geometry"),
-    "modules.dense_motion": ("modules.keypoints", "modules.util", "modules.geometry"),
+    "modules.dense_motion": (
+        "modules.keypoints",
+        "modules.util",
+        "modules.geometry",
+        "sync_batchnorm",
+    ),
     "modules.discriminator": ("modules.keypoints", "modules.util", "modules.geometry"),
     "modules.generator": (
         "modules.dense_motion",

@@ -10,11 +10,13 @@ import torch
 from by_hand import ABSOLUTE, animated, as_tensor, assert_same, saved_frames
 from commands import (
     GOLDEN_SIZE,
+    files_below,
     frames_of_a_square,
     golden_checkpoint,
     golden_tree,
     run_here,
     run_process,
+    torchrun,
     write_config,
     write_folder,
 )
@@ -22,6 +24,7 @@ from golden_files import NAMES, load_golden
 
 import evaluate
 import reconstruction
+from engine import distributed
 from engine.video import open_video
 
 COUNTS = {"a": 3, "b": 6, "c": 5}  # frames of each test video
@@ -175,3 +178,35 @@ def test_results_lie_beside_the_checkpoint_in_the_format_asked_for(
     assert {path.name for path in folder.iterdir()} == {"a.gif", "png"}
     with open_video(folder / "a.gif") as result:
         assert (result.num_frames, result.width) == (COUNTS["a"], 2 * GOLDEN_SIZE)
+
+
+def test_processes_share_videos_out(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each video is rebuilt by one of them, and the first alone reports."""
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "gather_items", list)
+    for rank, share in ((0, ["a", "c"]), (1, ["b"])):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        log_dir = tmp_path / f"log-{rank}"
+        flags = ["--log_dir", log_dir, "--json", log_dir / "l1.json", "--device", "cpu"]
+        output = run_here(reconstruction.main, *arguments(tmp_path), *flags).output()
+        assert (output != "") == (log_dir / "l1.json").is_file() == (rank == 0)
+        names = [path.stem for path in sorted((log_dir / "reconstruction").glob("*.mp4"))]
+        assert names == share
+
+
+@pytest.mark.slow
+def test_two_processes_report_as_one_would(
+    tmp_path: Path, videos: dict[str, list[np.ndarray]]
+) -> None:
+    alone, report = tmp_path / "alone.json", tmp_path / "two.json"
+    flags = ["--json", report, "--device", "cpu", "--weights", tmp_path]
+    done = torchrun(2, "reconstruction.py", *arguments(tmp_path, *flags), cwd=tmp_path)
+    folder = tmp_path / "log" / "reconstruction"
+    assert done.output().count(f"{folder}: 3 videos, 14 frames\n") == 1
+    found = files_below(folder)
+    rebuild(tmp_path, "--json", alone, "--weights", tmp_path)
+    one, two = (json.loads(path.read_text()) for path in (alone, report))
+    assert {**two, "seconds": 0} == {**one, "seconds": 0}
+    assert found == files_below(folder)

@@ -1,0 +1,47 @@
+"""train.py with a thin VGG19, which is quick to make; for processes of their own.
+
+With HARM=1:raise:3 in the environment, process number 1 of those that torchrun starts raises an
+error in its third step; with HARM=0:kill:3, number 0 is killed there.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+# A script's path begins with its own folder; the packages lie one above.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from commands import thin_vgg_in_place
+from torch import Tensor
+
+import train
+from engine.command_line import run
+from engine.errors import UserError
+from engine.training import StepResult, Trainer
+
+
+def harmed(what: str, at_step: int) -> Callable[..., StepResult]:
+    """A Trainer.step that comes to harm."""
+    step, count = Trainer.step, 0
+
+    def stepping(trainer: Trainer, *images: Tensor) -> StepResult:
+        nonlocal count
+        count += 1
+        if count == at_step and what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if count == at_step:
+            raise UserError("the disk: is full; make room")
+        return step(trainer, *images)
+
+    return stepping
+
+
+if __name__ == "__main__":
+    rank, what, at_step = os.environ.get("HARM", "none:none:0").split(":")
+    mine = rank == os.environ.get("RANK")
+    step = harmed(what, int(at_step)) if mine else Trainer.step
+    with thin_vgg_in_place(), patch.object(Trainer, "step", step):
+        run(train.main)
