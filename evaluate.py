@@ -26,7 +26,6 @@ from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
-from engine.evaluation import rebuild
 from engine.evaluator import (
     FEATURE_DETECTORS,
     KEYPOINT_DETECTORS,
@@ -39,7 +38,7 @@ from engine.identity import checkpoint_facts, machine_facts
 from engine.matching import Shape, match_videos
 from engine.output import check_file, write_json
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
-from engine.report import MOST_RUNS, Run, write_report
+from engine.report import MOST_RUNS, write_report
 from engine.result_folders import (
     Scored,
     check_match,
@@ -50,13 +49,14 @@ from engine.result_folders import (
     score_pairs,
     short_names,
 )
-from engine.scoring import as_dict, table
-from engine.strips import Look, Shown, Strip, make_strip, network_look, worst_median_best
-from tools.puppets.evaluation import Evaluated, evaluate_puppets
-from tools.puppets.pictures import puppet_look
-from tools.puppets.reading import PuppetSet, open_set
+from engine.score_words import as_dict, table
+from engine.strips import Look, network_look
+from engine.video import is_video
+from tools.puppets.evaluation import evaluate_puppets
+from tools.puppets.page import puppet_run, puppet_strips
+from tools.puppets.reading import open_set
 from tools.puppets.words import as_dict as puppets_as_dict
-from tools.puppets.words import print_scores, report_numbers
+from tools.puppets.words import print_scores
 
 CACHE_NAME = ".scores"
 
@@ -180,12 +180,27 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError(f"--compare: {runs} folders; a page shows at most {MOST_RUNS}")
     if not args.ground_truth and len(args.checkpoint) not in (0, runs):
         raise UserError(f"--checkpoint: {len(args.checkpoint)} files for {runs} RESULTS; name each")
-    read = {path.resolve() for path in [*args.checkpoint, args.config] if path is not None}
+    check_outputs(args)
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """See that what is to be written can be, and replaces nothing that is read.
+
+    Raises:
+        UserError: it cannot, or would.
+    """
+    files = (args.keypoint_files or []) + (args.feature_files or [])
+    taken = {path.resolve() for path in [*args.checkpoint, args.config, *files] if path is not None}
+    folders = [folder.resolve() for folder in [*args.folders, *(args.compare or [])]]
     for flag, path in (("--json", args.json), ("--report", args.report)):
-        if path is not None:
-            if path.resolve() in read:
-                raise UserError(f"{path}: {flag} would write over it; name another file")
-            check_file(path)
+        if path is None:
+            continue
+        target = path.resolve()
+        is_scored = is_video(target) and any(folder in target.parents for folder in folders)
+        if target in taken or is_scored:
+            raise UserError(f"{path}: {flag} would write over it; name another file")
+        taken.add(target)
+        check_file(path)
 
 
 # ----- folders of results
@@ -266,29 +281,14 @@ def on_puppets(args: argparse.Namespace) -> None:
     if args.report is not None:
         facts = {"puppets": str(puppets.folder)} | loaded.facts
         facts |= machine_facts(loaded.animator.device)
-        page = Run(
-            name="/".join(args.checkpoint[0].resolve().parts[-2:]),
-            scores=found.rebuilt,
-            more=report_numbers(found.scores),
+        page = puppet_run(
+            "/".join(args.checkpoint[0].resolve().parts[-2:]),
+            found,
             facts=facts,
             config=dump_config(loaded.config),
-            notes=[],
         )
         write_report(args.report, [page], puppet_strips(found, loaded.animator, puppets))
         print(f"{args.report}: the report")
-
-
-def puppet_strips(found: Evaluated, animator: Animator, puppets: PuppetSet) -> list[Strip]:
-    """The worst, median and best rebuilt test video, with what is true of its motion."""
-    names = [score.name for score in found.rebuilt]
-    paths = dict(zip(names, puppets.test, strict=True))
-    strips = []
-    for heading, score in worst_median_best(found.rebuilt):
-        with puppets.open(paths[score.name]) as clip:
-            pairs = ((rebuilt.prediction, rebuilt.truth) for rebuilt in rebuild(animator, clip))
-            side = Shown("", pairs, puppet_look(animator, puppets, clip))
-            strips.append(make_strip(heading, score, [side]))
-    return strips
 
 
 # ----- both

@@ -37,7 +37,8 @@ from engine.evaluator import Evaluator, Wanted, build_evaluator
 from engine.output import FrameFolder, check_file, check_folder, write_json
 from engine.precision import PRECISIONS, choose_precision
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
-from engine.scoring import VideoScore, as_dict, check_finite, score_video, table, total_means
+from engine.score_words import as_dict, table
+from engine.scoring import VideoScore, check_finite, score_video, total_means
 from engine.video import to_frame, to_tensor
 from engine.video_writer import VideoWriter
 from frames_dataset import split_videos

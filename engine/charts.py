@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.scoring import KINDS, VideoScore, in_words
+from engine.score_words import KINDS, in_words
+from engine.scoring import VideoScore
 
 _WIDTH, _HEIGHT = 560, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 34
@@ -49,7 +50,7 @@ def videos_chart(kind: str, lines: Sequence[Line]) -> str:
     order = order[::every]
     bounds = _bounds([run[name] for run in means for name in order if run.get(name) is not None])
     plot = _Plot(max(len(order) - 1, 1), bounds)
-    parts = [plot.axes("video, by the first run" if len(lines) > 1 else "video")]
+    parts = [plot.axes(f"videos, worst{' of the first run' if len(lines) > 1 else ''} first")]
     for index, (line, run) in enumerate(zip(lines, means, strict=True)):
         for x, name in enumerate(order):
             value = run.get(name)

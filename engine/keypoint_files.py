@@ -9,6 +9,7 @@ FEATURES.csv    columns video, frame, and the D numbers of the frame, in any num
 """
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engine.errors import UserError
 from engine.metrics import Array
 
 _COLUMNS = ("video", "frame", "keypoint", "x", "y")
+_MOST_NUMBERS = 10**8  # of one video; a count that asks for more is a slip
 
 
 def read_keypoints(path: Path) -> dict[str, Array]:
@@ -43,7 +45,10 @@ def read_features(path: Path) -> dict[str, Array]:
 def _read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name], np.float64) for name in archive.files}
+            return {
+                name: archive[name].astype(np.float64, casting="same_kind")
+                for name in archive.files
+            }
     except Exception as error:  # damaged bytes make numpy and zipfile raise all kinds of them
         raise UserError(f"{path}: not a readable .npz of arrays by video name") from error
 
@@ -57,7 +62,7 @@ def _read_csv_keypoints(path: Path) -> dict[str, Array]:
     most = 1 + max((point[1] for points in found.values() for point in points), default=0)
     arrays = {}
     for name, points in found.items():
-        array = np.full((1 + max(point[0] for point in points), most, 2), np.nan)
+        array = _nothing(path, name, (1 + max(point[0] for point in points), most, 2))
         for frame, keypoint, x, y in points:
             array[frame, keypoint] = x, y
         arrays[name] = array
@@ -71,11 +76,21 @@ def _read_csv_features(path: Path) -> dict[str, Array]:
         found.setdefault(row["video"], {})[_count(row["frame"], where)] = numbers
     arrays = {}
     for name, frames in found.items():
-        array = np.full((1 + max(frames), len(next(iter(frames.values())))), np.nan)
+        array = _nothing(path, name, (1 + max(frames), len(next(iter(frames.values())))))
         for frame, numbers in frames.items():
             array[frame] = numbers
         arrays[name] = array
     return arrays
+
+
+def _nothing(path: Path, name: str, shape: tuple[int, ...]) -> Array:
+    """An array of NaN for a video."""
+    if math.prod(shape) > _MOST_NUMBERS:
+        counts = " x ".join(map(str, shape))
+        raise UserError(
+            f"{path}: {name}: {counts} numbers, more than any video has; mend its counts"
+        )
+    return np.full(shape, np.nan)
 
 
 def _rows(path: Path, *, required: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.errors import UserError
-
 Array = NDArray[np.floating]
 
 MAX_PSNR = 100.0
@@ -55,11 +53,11 @@ def ssim(result: Tensor, truth: Tensor) -> float:
     use_sample_covariance=False, data_range=1 for each channel, and is ten times as fast.
 
     Raises:
-        UserError: the frames are smaller than the window.
+        ValueError: the frames are smaller than the window.
     """
     height, width = result.shape[1:]
     if min(height, width) <= 2 * _RADIUS:
-        raise UserError(f"frames of {width}x{height} pixels: SSIM takes 11x11; evaluate larger")
+        raise ValueError(f"frames of {width}x{height} pixels, but SSIM looks at 11x11")
     # A channel at a time, since its four maps fit into a core's cache.
     channels = zip(result.float(), truth.float(), strict=True)
     return sum(_ssim_of_channel(x, y) for x, y in channels) / len(result)

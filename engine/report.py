@@ -13,7 +13,8 @@ from PIL import Image
 from engine.charts import Line, frames_chart, videos_chart
 from engine.colouring import ERROR_SCALE, colour_wheel
 from engine.output import write_whole
-from engine.scoring import KINDS, VideoScore, in_words, total_means
+from engine.score_words import KINDS, in_words
+from engine.scoring import VideoScore, total_means
 from engine.strips import Strip
 
 MOST_RUNS = 5
@@ -112,7 +113,7 @@ def _tiles(runs: Sequence[Run]) -> Iterable[str]:
         values = [mean.get(kind) for mean in means]
         best = _best(kind, values) if len(runs) > 1 else None
         yield f'<div class="card" title="{escape(KINDS[kind].definition)}">'
-        yield f"<h3>{escape(KINDS[kind].title)}</h3>"
+        yield f"<h3>{escape(KINDS[kind].heading)}</h3>"
         for index, value in enumerate(values):
             mark = _mark(index) if len(runs) > 1 else ""
             bold = " best" if value is not None and value == best else ""
@@ -155,7 +156,7 @@ def _strip(strip: Strip, runs: Sequence[Run]) -> Iterable[str]:
     for index, run in enumerate(runs):
         means = next((s.means() for s in run.scores if s.name == strip.video), {})
         shown = (
-            f"{KINDS[k].title} {in_words(k, means[k])}"
+            f"{KINDS[k].title} {in_words(k, means[k])} {KINDS[k].unit}".rstrip()
             for k in ("l1", "psnr", "ssim")
             if k in means
         )
@@ -178,7 +179,7 @@ def _plots(charts: Iterable[tuple[str, str]]) -> Iterable[str]:
     yield '<div class="plots">'
     for kind, chart in charts:
         better = "lower" if KINDS[kind].lower_is_better else "higher"
-        head = f'{escape(KINDS[kind].title)} <span class="soft">{better} is better</span>'
+        head = f'{escape(KINDS[kind].heading)} <span class="soft">{better} is better</span>'
         yield f'<div class="card"><h3>{head}</h3>{chart}</div>'
     yield "</div>"
 
@@ -187,7 +188,7 @@ def _table(run: Run) -> Iterable[str]:
     means = total_means(run.scores)
     yield f"<details><summary>Every video of {escape(run.name)}</summary>"
     yield '<div class="scroll"><table><tr><th>video</th><th>frames</th>'
-    yield "".join(f"<th>{escape(KINDS[kind].title)}</th>" for kind in means) + "</tr>"
+    yield "".join(f"<th>{escape(KINDS[kind].heading)}</th>" for kind in means) + "</tr>"
     for score in run.scores:
         yield f"<tr><td>{escape(score.name)}</td><td>{score.num_frames}</td>"
         yield "".join(f"<td>{in_words(kind, score.means().get(kind))}</td>" for kind in means)

@@ -12,7 +12,8 @@ from engine.identity import machine_facts
 from engine.matching import Matched, Shape, frames_of
 from engine.report import Run
 from engine.score_cache import ScoreCache
-from engine.scoring import VideoScore, as_dict, score_video
+from engine.score_words import as_dict
+from engine.scoring import VideoScore, score_video
 from engine.strips import Look, Shown, Strip, make_strip, worst_median_best
 
 T = TypeVar("T")

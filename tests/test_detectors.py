@@ -189,6 +189,8 @@ def test_features_of_another_program(tmp_path: Path) -> None:
         ("x.csv", "video,frame,keypoint,x,y\nclip,a,0,1,1\n", "x.csv:2: 'a' in place of a count"),
         ("x.csv", "video,frame,keypoint,x,y\nclip,0,0,one,1\n", "'one' in place of a number"),
         ("x.csv", "video,frame,keypoint,x,y\nclip,0,0,1,1,1\n", "more cells than columns"),
+        ("x.csv", "video,frame,keypoint,x,y\nclip,99999999999,0,1,1\n", "more than any video has"),
+        ("x.csv", "video,frame,keypoint,x,y\nclip,0,99999999999,1,1\n", "more than any video has"),
         ("x.npz", "nothing", "not a readable .npz"),
         ("y.csv", None, "not a readable CSV"),
     ],

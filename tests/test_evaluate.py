@@ -228,6 +228,13 @@ def test_sizes_that_are_none(folders: tuple[Path, Path], size: str) -> None:
     )
 
 
+def test_frames_too_small_for_a_window_are_named(tmp_path: Path) -> None:
+    for side in ("results", "truths"):
+        write_folder(tmp_path / side / "tiny", frames_of_a_square(0, count=2, size=8))
+    error = run_on((tmp_path / "results", tmp_path / "truths")).error()
+    assert error.startswith("tiny: frames of 8x8 pixels, but SSIM looks at 11x11")
+
+
 def test_frames_that_are_not_square_need_a_width(
     tmp_path: Path, truths: dict[str, list[np.ndarray]]
 ) -> None:

@@ -6,7 +6,6 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from engine.errors import UserError
 from engine.metrics import (
     MAX_PSNR,
     NOTHING,
@@ -79,7 +78,7 @@ def test_ssim_is_that_of_scikit_image(size: tuple[int, int]) -> None:
 
 
 def test_ssim_needs_room_for_its_window() -> None:
-    with pytest.raises(UserError, match="10x12"):
+    with pytest.raises(ValueError, match="10x12"):
         ssim(torch.zeros(3, 12, 10), torch.zeros(3, 12, 10))
 
 

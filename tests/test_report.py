@@ -132,6 +132,9 @@ def test_a_page_about_puppets_shows_what_is_true(tmp_path: Path) -> None:
         (["{truths}", "{truths}", "--ground_truth", "--checkpoint", "x"], "no folders of results"),
         (["{truths}", "{truths}", "--checkpoint", "x", "y"], "2 files for 1 RESULTS"),
         (["{truths}", "{truths}", "--checkpoint", "x", "--report", "x"], "would write over it"),
+        (["{truths}", "{truths}", "--report", "{truths}/calm/000.png"], "would write over it"),
+        (["{truths}", "{truths}", "--report", "x", "--json", "x"], "would write over it"),
+        (["{truths}", "{truths}", "--json", "x", "--feature_files", "y", "x"], "would write over"),
         (["{truths}", "nowhere"], "nowhere: no such folder"),
     ],
 )
@@ -187,6 +190,17 @@ def test_a_strip_spreads_over_the_video_and_remembers_its_source() -> None:
     levels = [picture[0, 0, 0] / 255 for picture in strip.rows["driving"]]
     np.testing.assert_allclose(levels, [0, 0.1, 0.2, 0.3, 0.4, 0.5], atol=1 / 255)
     assert list(strip.rows) == ["driving", "prediction", "error"]
+
+
+def test_rows_of_several_runs_stand_below_each_other() -> None:
+    frames = [torch.full((3, 16, 16), number / 4) for number in range(3)]
+    sides = [
+        Shown(name, [(frame * share, frame) for frame in frames], None)
+        for name, share in (("a", 1.0), ("b", 0.5))
+    ]
+    strip = make_strip("Best", scored("clip", 0, 0, 0), sides)
+    assert list(strip.rows) == ["driving", "a: prediction", "b: prediction", "a: error", "b: error"]
+    assert [rows[2][0, 0, 0] for rows in strip.rows.values()] == [128, 128, 64, 8, 244]
 
 
 def test_errors_glow_and_motion_has_the_colour_of_its_direction() -> None:
