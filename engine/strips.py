@@ -59,25 +59,28 @@ def worst_median_best(scores: Sequence[VideoScore]) -> list[tuple[str, VideoScor
 
 
 def make_strip(heading: str, score: VideoScore, sides: Sequence[Shown]) -> Strip:
-    """Evenly spread frames of a video, of one run or of several, as far as all of them go."""
+    """Evenly spread frames of a video, of one run or of several, as far as all of them go.
+
+    Rows of the same kind stand together, a run below the other.
+    """
     numbers = sorted(set(np.linspace(0, score.num_frames - 1, COLUMNS).round().astype(int)))
-    rows: dict[str, list[np.ndarray]] = {}
+    rows: dict[str, dict[str, list[np.ndarray]]] = {"driving": {}}  # by title, then by run
     source = None
     for index, side in enumerate(sides):
         for number, first, (result, truth) in _at(numbers, side.pairs):
             source = to_frame(first)
-            pictures = {} if index else {"driving": to_frame(truth)}
-            pictures[f"{side.name}: prediction"] = to_frame(result)
-            pictures[f"{side.name}: error"] = error_picture(result, truth)
+            pictures = {"prediction": to_frame(result), "error": error_picture(result, truth)}
             if side.look is not None:
-                seen = side.look(number, first, truth)
-                pictures |= {f"{side.name}: {title}": seen[title] for title in seen}
+                pictures |= side.look(number, first, truth)
             for title, picture in pictures.items():
-                rows.setdefault(title, []).append(picture)
+                rows.setdefault(title, {}).setdefault(f"{side.name}: {title}", []).append(picture)
+            if not index:
+                rows["driving"].setdefault("driving", []).append(to_frame(truth))
     assert source is not None
+    named = {name: pictures for runs in rows.values() for name, pictures in runs.items()}
     if len(sides) == 1:
-        rows = {title.removeprefix(f"{sides[0].name}: "): rows[title] for title in rows}
-    return Strip(heading, score.name, [int(number) for number in numbers], source, rows)
+        named = {name.removeprefix(f"{sides[0].name}: "): named[name] for name in named}
+    return Strip(heading, score.name, [int(number) for number in numbers], source, named)
 
 
 def _at(
