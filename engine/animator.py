@@ -83,7 +83,8 @@ class Animator:
         self.batch_size = batch_size
         self.precision = precision
         self.kp_detector = place(fold(kp_detector), device)
-        self.generator = place(fold(generator, dtype=precision), device)
+        on_cpu = device.type == "cpu"
+        self.generator = place(fold(generator, dtype=precision, winograd=on_cpu), device)
         self._trained = kp_detector, generator
         self.compiled = compile and can_compile(device)
         if self.compiled:

@@ -49,7 +49,8 @@ ALLOWED = {
         "modules.util",
         "modules.geometry",
     ),
-    "modules.folding": ("modules.generator", "modules.util"),
+    "modules.winograd": (),
+    "modules.folding": ("modules.generator", "modules.util", "modules.winograd"),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }
