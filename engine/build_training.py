@@ -82,7 +82,11 @@ def build_full_models(config: Config, networks: Networks) -> FullModels:
         generator=networks.generator,
         discriminator=networks.discriminator,
         pyramid=ImagePyramid(params.scales, channels),
-        vgg=build_vgg(params.perceptual_weights, depth=max(compared, default=0)),
+        vgg=build_vgg(
+            params.perceptual_weights,
+            depth=max(compared, default=0),
+            dtype=autocast or torch.float32,
+        ),
         warps=WarpDistribution(**asdict(params.transform_params)),
         weights=weights,
         autocast=autocast,
@@ -96,8 +100,10 @@ def build_full_models(config: Config, networks: Networks) -> FullModels:
     return FullModels(generator_model, discriminator_model)
 
 
-def build_vgg(perceptual_weights: str, *, depth: int) -> VGG19Features:
-    """The first `depth` features of a VGG19.
+def build_vgg(
+    perceptual_weights: str, *, depth: int, dtype: torch.dtype = torch.float32
+) -> VGG19Features:
+    """The first `depth` features of a VGG19, its weights kept in a type.
 
     Its weights are `imagenet` (torchvision's), `random` (seeded), or those of a file.
 
@@ -105,14 +111,14 @@ def build_vgg(perceptual_weights: str, *, depth: int) -> VGG19Features:
         UserError: the weights cannot be downloaded, or the file is not a VGG19.
     """
     if perceptual_weights == "random":
-        return VGG19Features(_random_vgg19(), depth=depth)
+        return VGG19Features(_random_vgg19(), depth=depth, dtype=dtype)
     path = _imagenet_file() if perceptual_weights == "imagenet" else Path(perceptual_weights)
     if not path.is_file():
         raise UserError(
             f"train_params.perceptual_weights: {path}: no such file; write imagenet, random, or "
             "the path of torchvision's VGG19 weights"
         )
-    return VGG19Features(_filled(read_torch_file(path), path), depth=depth)
+    return VGG19Features(_filled(read_torch_file(path), path), depth=depth, dtype=dtype)
 
 
 def _random_vgg19() -> torch.nn.Sequential:

@@ -48,18 +48,21 @@ def place(thing: T, device: torch.device, *, training_in: torch.dtype | None = N
     """Move images (B, C, H, W) or a network to a device, channels last where that is faster.
 
     A training step is 1.15 times as fast so on a CPU in float32; a GPU's tensor cores gain more.
-    Apple's GPUs gain nothing, and some of their kernels take such memory for what it is not. On a
-    CPU, gradients of wide bfloat16 convolutions take 1.4 times as long in that layout (64 to 64
-    channels, 128 x 128 pixels); only a network for 64 pixels would gain a tenth.
+    Apple's GPUs gain nothing, and some of their kernels take such memory for what it is not.
+
+    A network trained in bfloat16 on a CPU keeps its layout. From images that are channels last its
+    feature maps become so all the same, and its weights, which each step casts from float32, need
+    not be shuffled on the way: a step of vox-256 takes 3.7 s, with everything in the default layout
+    4.1 s, and with everything channels last 5.3 s.
 
     Args:
         thing: what to move.
         device: where to.
-        training_in: the type in which gradients will be computed, if not that of `thing`.
+        training_in: of a network, the type in which gradients will be computed, if not its own.
     """
-    slow = device.type == "cpu" and training_in == torch.bfloat16
-    layout = torch.contiguous_format if slow or device.type == "mps" else torch.channels_last
-    return thing.to(device=device, memory_format=layout)  # type: ignore[call-overload, return-value]
+    if device.type == "mps" or (device.type == "cpu" and training_in == torch.bfloat16):
+        return thing.to(device=device)  # type: ignore[return-value]
+    return thing.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, return-value]
 
 
 def _best_device() -> torch.device:

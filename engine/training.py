@@ -16,6 +16,7 @@ from engine.averaging import WeightAverage
 from engine.build import InferenceNetworks, Networks
 from engine.checkpoint import AVERAGE, load_weights, with_averages
 from engine.descent import Descent
+from engine.device import place
 from engine.errors import UserError
 from engine.warm_start import take_what_fits
 from modules.keypoints import Keypoints
@@ -140,8 +141,10 @@ class Trainer:
         What is not finite moves nothing: weights, batch statistics and average stay as they were.
         """
         # From pinned memory, a copy need not be waited for.
-        source = source.to(self.device, non_blocking=True)
-        driving = driving.to(self.device, non_blocking=True)
+        source, driving = (
+            place(frames.to(self.device, non_blocking=True), self.device)
+            for frames in (source, driving)
+        )
         before = [buffer.clone() for buffer in self._buffers()]
         parts = _parts(len(driving), self.options.accumulation)
         result, fakes = self._step_generator(source, driving, parts)

@@ -33,17 +33,30 @@ class RandomWarp(NamedTuple):
         warped = matrix_times_point(matrix, points) + shift                       # (B, N, 2)
         centres = coordinate_grid((self.points_tps,) * 2, like=points)            # (P, P, 2)
         offset = points[:, :, None] - centres.view(1, 1, -1, 2)                   # (B, N, P^2, 2)
-        distance = offset.abs().sum(-1)                                           # (B, N, P^2)
-        bumps = distance.square() * torch.log(distance + 1e-6)
-        bending = (bumps * self.control_params).sum(-1, keepdim=True)             # (B, N, 1)
-        return warped + bending
+        bending = (bumps(offset.abs().sum(-1)) * self.control_params).sum(-1)     # (B, N)
+        return warped + bending.unsqueeze(-1)
 
     def frame(self, image: Tensor) -> Tensor:
         """The image (B, C, H, W) sampled at W of each pixel, mirrored beyond its border."""
-        height, width = spatial_size(image)
-        grid = coordinate_grid((height, width), like=image).view(1, -1, 2)        # (1, H W, 2)
-        points = self.points(grid.expand(len(image), -1, -1))                     # (B, H W, 2)
-        return warp(image, points.view(-1, height, width, 2), padding_mode="reflection")
+        grid = coordinate_grid(spatial_size(image), like=image)                   # (H, W, 2)
+        matrix, shift = self.theta[:, None, None, :, :2], self.theta[:, None, None, :, 2]
+        points = matrix_times_point(matrix, grid) + shift                         # (B, H, W, 2)
+        bending = self._bending_of(grid).unsqueeze(-1)                            # (B, H, W, 1)
+        return warp(image, points + bending, padding_mode="reflection")
+
+    def _bending_of(self, grid: Tensor) -> Tensor:
+        """What `points` adds to those of a coordinate grid (H, W, 2): (B, H, W).
+
+        The distances of a grid to a grid are sums over rows and columns, the same for all images.
+        """
+        columns = coordinate_grid((1, self.points_tps), like=grid)[0, :, 0]       # (P,)
+        rows = coordinate_grid((self.points_tps, 1), like=grid)[:, 0, 1]          # (P,)
+        across = (grid[0, :, 0, None] - columns).abs()                            # (W, P)
+        down = (grid[:, 0, 1, None] - rows).abs()                                 # (H, P)
+        distance = down[:, None, :, None] + across[None, :, None, :]              # (H, W, P, P)
+        weights = self.control_params.transpose(1, 2)                             # (B, P^2, 1)
+        with torch.autocast(grid.device.type, enabled=False):  # coordinates, not features
+            return (bumps(distance).flatten(2) @ weights[:, None]).squeeze(-1)    # (B, H, W)
 
     def jacobian(self, points: Tensor) -> Tensor:
         """W' at points (B, N, 2) that require gradients: (B, N, 2, 2), differentiable in them."""
@@ -53,6 +66,11 @@ class RandomWarp(NamedTuple):
             for i in range(2)
         ]
         return torch.stack(rows, dim=-2)                                          # (B, N, 2, 2)
+
+
+def bumps(distance: Tensor) -> Tensor:
+    """r^2 log(r + 1e-6), the thin-plate spline's."""
+    return distance.square() * torch.log(distance + 1e-6)
 
 
 class WarpDistribution(NamedTuple):

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modules.generator import OcclusionAwareGenerator
+from modules.upsampling import interleave, split_upsampled
 from modules.util import DownBlock2d, Hourglass, ResBlock2d, SameBlock2d, UpBlock2d
 from modules.winograd import WinogradConvolution
 
@@ -113,11 +114,7 @@ class FoldedDown(Convolution):
 
 
 class FoldedUp(nn.Module):
-    """An UpBlock2d, at 4/9 of the work: (B, C, H, W) -> (B, out, 2H, 2W).
-
-    After nearest upsampling, a 3x3 window shows 2x2 pixels of the small map, some of them twice.
-    Which, depends on whether row and column are even or odd: four 2x2 convolutions, run as one.
-    """
+    """An UpBlock2d, its four kernels kept: (B, C, H, W) -> (B, out, 2H, 2W)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, *, dtype: torch.dtype) -> None:
         super().__init__()
@@ -125,21 +122,7 @@ class FoldedUp(nn.Module):
         self.conv = Convolution(kernels, bias.repeat(4), dtype=dtype, padding=1, relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        _, _, height, width = x.shape
-        parts = self.conv(x).permute(0, 2, 3, 1).chunk(4, dim=3)             # 4 (B, H+1, W+1, out)
-        # At odd rows and columns the window begins a pixel later than at even ones.
-        rows = [
-            torch.stack(
-                [
-                    parts[2 * row + column].narrow(1, row, height).narrow(2, column, width)
-                    for column in range(2)
-                ],
-                dim=3,
-            )                                                                # (B, H, W, 2, out)
-            for row in range(2)
-        ]
-        out = torch.stack(rows, dim=2)                                       # (B, H, 2, W, 2, out)
-        return out.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)           # (B, out, 2H, 2W)
+        return interleave(self.conv(x))
 
 
 class FoldedUpInParts(FoldedUp):
@@ -181,19 +164,6 @@ def inside_parts(size: tuple[int, int], like: Tensor) -> Tensor:
     columns = torch.stack([column < size[1] - 1, column > 0])                # (2, W+1)
     inside = rows[:, None, :, None] & columns[None, :, None, :]              # (2, 2, H+1, W+1)
     return inside.flatten(0, 1).unsqueeze(1).to(like.dtype)
-
-
-def split_upsampled(weight: Tensor) -> Tensor:
-    """A 3x3 kernel after nearest upsampling -> 2x2 kernels before it: (4 out, C, 2, 2).
-
-    Row 2i + p of the result reads rows 2i + p - 1 to 2i + p + 1 of the large map, which show rows
-    i + p - 1 and i + p of the small one.
-    """
-    taps = weight.new_zeros(2, 2, 3)                                         # (p, small, large)
-    for p, k in itertools.product(range(2), range(3)):
-        taps[p, (p + k - 1) // 2 - p + 1, k] = 1
-    kernels = torch.einsum("pyk,qxl,ockl->pqocyx", taps, taps, weight)       # (2, 2, out, C, 2, 2)
-    return kernels.flatten(0, 2)
 
 
 def split_both(weight: Tensor) -> Tensor:

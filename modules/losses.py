@@ -18,11 +18,17 @@ def feature_distance(
     Layers beyond the last weight do not count.
     """
     terms = [
-        weight * (a - b).abs().mean(dtype=torch.float32)  # not in half precision's three digits
+        weight * mean_absolute_difference(a, b)
         for a, b, weight in zip(generated, real, layer_weights, strict=False)
         if weight != 0
     ]
     return torch.stack(terms).sum() if terms else generated[0].new_zeros(())
+
+
+def mean_absolute_difference(a: Tensor, b: Tensor) -> Tensor:
+    """mean |a - b|, summed in float32, in fewer passes over memory than abs and mean take."""
+    difference = a - b
+    return torch.linalg.vector_norm(difference, ord=1, dtype=torch.float32) / difference.numel()
 
 
 def lsgan_generator(fake: Tensor) -> Tensor:

@@ -40,15 +40,23 @@ class VGG19Features(nn.Module):
     Args:
         layers: the `features` of a torchvision vgg19, with the weights to use; they are frozen.
         depth: how many of the five features are wanted; the layers beyond are left out.
+        dtype: to keep the weights in, as autocast would have to cast them at every call.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, layers: nn.Sequential, *, depth: int = len(_RELU_ENDS)) -> None:
+    def __init__(
+        self,
+        layers: nn.Sequential,
+        *,
+        depth: int = len(_RELU_ENDS),
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
         ends = (0, *_RELU_ENDS[:depth])
-        self.stages = nn.ModuleList(layers[start:end] for start, end in pairwise(ends))
+        stages = nn.ModuleList(layers[start:end] for start, end in pairwise(ends))
+        self.stages = stages.to(dtype)
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
         self.requires_grad_(False)

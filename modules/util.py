@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from modules.upsampling import upsample_and_convolve
 from sync_batchnorm import SyncBatchNorm2d
 
 
@@ -32,7 +33,7 @@ class UpBlock2d(SameBlock2d):
     """The same on the doubled input: (B, C, H, W) -> (B, out_features, 2H, 2W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.interpolate(x, scale_factor=2))
+        return F.relu(self.norm(upsample_and_convolve(x, self.conv.weight, self.conv.bias)))
 
 
 class ResBlock2d(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from modules.equivariance import RandomWarp, WarpDistribution
-from modules.geometry import coordinate_grid
+from modules.geometry import coordinate_grid, warp
 from modules.keypoint_detector import mean_position
 from modules.keypoints import Keypoints, gaussian_maps
 
@@ -74,6 +74,14 @@ def test_points_are_where_the_pixels_went() -> None:
     found = mean_position(warped / warped.sum(dim=(2, 3), keepdim=True))
     assert (warp.points(points) - points).abs().max() > 0.06  # two pixels
     assert_close(found, points, atol=0.01, rtol=0)
+
+
+def test_a_frame_is_sampled_where_its_pixels_go() -> None:
+    image = torch.rand(2, 3, 9, 14)
+    random_warp = MILD.sample(2, CPU)
+    pixels = coordinate_grid((9, 14), like=image).view(1, -1, 2).expand(2, -1, -1)
+    points = random_warp.points(pixels).view(2, 9, 14, 2)
+    assert_close(random_warp.frame(image), warp(image, points, padding_mode="reflection"))
 
 
 def test_beyond_the_border_the_image_is_mirrored() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg19
 
 from config.schema import load_config
+from engine import training
 from engine.build import Networks, build_networks
 from engine.build_training import build_vgg
 from engine.training import FullModels, Trainer
@@ -166,7 +167,10 @@ def full_models(golden: Golden) -> FullModels:
     return FullModels(model, discriminator_model)  # type: ignore[arg-type]
 
 
-def test_training_step(golden: Golden) -> None:
+def test_training_step(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In torch's default layout, as the golden steps were made: channels last, convolutions sum in
+    # another order, which a nearly dead channel's batch norm amplifies to 2 % of a gradient norm.
+    monkeypatch.setattr(training, "place", lambda images, device: images)
     source, driving = golden.tensor("source"), golden.tensor("driving")
     networks = golden.networks
     trainer = Trainer(

@@ -29,7 +29,8 @@ ALLOWED = {
     "engine.build_training": ("engine", "modules", "config", "sync_batchnorm"),
     "modules": (),
     "modules.geometry": (),
-    "modules.util": ("sync_batchnorm",),
+    "modules.upsampling": (),
+    "modules.util": ("modules.upsampling", "sync_batchnorm"),
     "modules.keypoints": ("modules.geometry",),
     "modules.equivariance": ("modules.geometry",),
     "modules.losses": ("modules.geometry",),
@@ -50,7 +51,12 @@ ALLOWED = {
         "modules.geometry",
     ),
     "modules.winograd": (),
-    "modules.folding": ("modules.generator", "modules.util", "modules.winograd"),
+    "modules.folding": (
+        "modules.generator",
+        "modules.upsampling",
+        "modules.util",
+        "modules.winograd",
+    ),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }

@@ -41,6 +41,17 @@ def test_layers_without_weight_do_not_count(weights: Sequence[float], expected: 
     assert_close(distance, torch.tensor(float(expected)))
 
 
+def test_half_precision_is_summed_in_float32() -> None:
+    a, b = torch.ones(1, 1, 1000, 3).bfloat16(), torch.zeros(1, 1, 1000, 3).bfloat16()
+    b[..., 0] = 1 - 2**-7
+    distance = feature_distance([a.requires_grad_()], [b], [1.0])
+    assert distance.dtype == torch.float32
+    assert distance.item() == pytest.approx((2 + 2**-7) / 3, rel=1e-6)
+    distance.backward()
+    assert a.grad is not None
+    assert_close(a.grad, torch.full_like(a, 1 / 3000), rtol=2**-8, atol=0)
+
+
 def test_adversarial_terms_by_hand() -> None:
     fake = torch.tensor([0.0, 0.5, 1.0, 3.0]).view(1, 1, 2, 2)
     real = torch.tensor([1.0, 1.0, 0.5, -1.0]).view(1, 1, 2, 2)
@@ -110,6 +121,18 @@ def test_a_shallow_vgg_gives_the_first_features_of_the_whole_one() -> None:
 
 
 @torch.no_grad()
+def test_vgg_in_bfloat16_has_features_of_that_type() -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
+    exact = VGG19Features(layers, depth=1)
+    image = torch.rand(1, 3, 16, 16)
+    expected = exact(image)[0]
+    vgg = VGG19Features(layers, depth=1, dtype=torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = vgg(image)[0]
+    assert found.dtype == torch.bfloat16
+    assert_close(found.float(), expected, atol=0.03, rtol=0.03)
+
+
 def test_vgg_sees_images_in_the_statistics_of_imagenet() -> None:
     vgg = narrow_vgg()
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
