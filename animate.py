@@ -18,21 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from config.schema import Config
 from engine import distributed
 from engine.animation import Animation, AnimationOptions, animate_scene, check_best_frame, report
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
-from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.build import build_motion_transfer
+from engine.build_animator import load_animator
 from engine.command_line import OneLineErrors, run
-from engine.device import announce, choose_device, set_precision
+from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.framing import Box, read_box
 from engine.output import check_file, is_frame_of, write_json
 from engine.pairs import animate_pairs, check_pairs, pairs_as_dicts
-from engine.precision import PRECISIONS, choose_precision
+from engine.precision import PRECISIONS
 from engine.progress import Bar
 from engine.scene import Scene, open_scene
 from frames_dataset import PairedDataset, split_videos
@@ -122,7 +120,15 @@ def main() -> None:
     check_flags(args)
     set_default_files(args)
     with distributed.processes(choose_device(args.device)) as device:
-        animator, config = load_animator(args, device)
+        animator, config = load_animator(
+            args.checkpoint,
+            config=args.config,
+            overrides=args.set,
+            device=device,
+            batch_size=args.batch_size,
+            precision=args.precision,
+            compile=args.compile,
+        )
         options = animation_options(config, args)
         if args.pairs:
             animate_test_videos(animator, config, options, args)
@@ -155,24 +161,6 @@ def set_default_files(args: argparse.Namespace) -> None:
     for name in needed:
         if getattr(args, name) is None:
             raise UserError(f"--{name}: missing; name a file, or none at all for the demo")
-
-
-def load_animator(args: argparse.Namespace, device: torch.device) -> tuple[Animator, Config]:
-    """The networks of the checkpoint, ready to animate, and their config."""
-    precision = choose_precision(args.precision, device)
-    set_precision(args.precision)
-    state = read_torch_file(args.checkpoint)
-    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
-    networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, with_averages(state), networks._asdict())
-    animator = Animator(
-        **networks._asdict(),
-        device=device,
-        batch_size=args.batch_size,
-        precision=precision,
-        compile=args.compile,
-    )
-    return animator, config
 
 
 def animation_options(config: Config, args: argparse.Namespace) -> AnimationOptions:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENTRY_POINTS = ("train", "animate", "reconstruction", "evaluate")
+ENTRY_POINTS = ("train", "animate", "reconstruction", "evaluate", "app")
 
 # What each part may import of the project, by prefix; the longest prefix that fits a file counts.
 ALLOWED = {
@@ -16,6 +16,9 @@ ALLOWED = {
     "animate": ("engine", "frames_dataset", "config"),
     "reconstruction": ("engine", "frames_dataset", "config"),
     "evaluate": ("engine", "config", "tools.puppets"),
+    "app": ("engine", "page"),
+    "page": ("engine", "page", "modules.generator", "modules.keypoints"),
+    "page.probe": (),
     "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
     "tools.bench": ("engine", "tools", "modules", "config"),
     "frames_dataset": ("engine",),
@@ -24,6 +27,7 @@ ALLOWED = {
     "config": ("config", "engine.errors"),
     "engine": ("engine", "modules", "sync_batchnorm"),
     "engine.build": ("engine", "modules", "config"),
+    "engine.build_animator": ("engine", "config"),
     "engine.build_data": ("engine", "config", "frames_dataset", "augmentation"),
     "engine.pairs": ("engine", "frames_dataset"),
     "engine.build_training": ("engine", "modules", "config", "sync_batchnorm"),
@@ -68,7 +72,7 @@ def module_name(path: Path) -> str:
 
 
 def source_files() -> list[Path]:
-    folders = ("config", "engine", "modules", "sync_batchnorm", "tools")
+    folders = ("config", "engine", "modules", "page", "sync_batchnorm", "tools")
     inner = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return sorted([*ROOT.glob("*.py"), *inner])
 
@@ -123,7 +127,7 @@ def reachable(module: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("entry_point", ["animate", "reconstruction", "evaluate"])
+@pytest.mark.parametrize("entry_point", ["animate", "reconstruction", "evaluate", "app"])
 def test_inference_loads_no_training_code(entry_point: str) -> None:
     training_only = {"modules.losses", "modules.model", "augmentation", "logger"}
     found = reachable(entry_point)
