@@ -163,6 +163,11 @@ class Animator:
         for step in self.steps(source, frames, options, reference=reference):
             yield step.prediction
 
+    @torch.inference_mode()
+    def move(self, source: Source, keypoints: Keypoints) -> Tensor:
+        """Move a source so that its keypoints lie there, (1, K, ...): one picture (C, H, W)."""
+        return self._predict(source, keypoints.map(lambda part: part.to(self.device)))[0]
+
     def _predict(self, source: Source, keypoints: Keypoints) -> Tensor:
         """The predictions (B, C, H, W), on the CPU, for the keypoints of B driving frames."""
         count = len(keypoints.value)
