@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := results/train-demo
 INSTALLED := $(VENV)/.installed
+INSTALLED_APP := $(VENV)/.installed-app
 
-.PHONY: test lint types tests slow demo train-demo clean
+.PHONY: test lint types tests slow app test-app demo train-demo clean
 
 test: lint types tests
 
@@ -23,6 +24,15 @@ tests: $(INSTALLED)
 # What takes minutes: memory over long videos, whole commands in several processes.
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -s
+
+# The web page, at http://127.0.0.1:7860 until Ctrl-C.
+app: $(INSTALLED_APP)
+	$(BIN)/python app.py
+
+# The page used in a real browser, which has to be there: Chromium or Chrome.
+test-app: $(INSTALLED) $(INSTALLED_APP)
+	$(BIN)/python -m pip install --quiet playwright
+	$(BIN)/python -m pytest -m browser
 
 # Animates demo/source.png by demo/driving.mp4 with the checkpoint that comes with the project.
 demo: $(INSTALLED)
@@ -46,6 +56,11 @@ train-demo: $(INSTALLED)
 $(INSTALLED): requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -r requirements-dev.txt
+	touch $@
+
+$(INSTALLED_APP): requirements.txt requirements-app.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -r requirements-app.txt
 	touch $@
 
 clean:

@@ -1,0 +1,76 @@
+"""The tab that edits: keypoints are dragged on the picture, and the picture follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from engine.errors import UserError
+from page.animate_tab import AnimateTab
+from page.fields import complaint, points_field, points_value, read_crop
+from page.studio import Studio
+from page.visits import Visits
+
+
+class EditTab:
+    """Its components, and what happens when they are used.
+
+    Args:
+        studio, visits: what does the work, and for whom.
+        animate: the tab whose picture and crop are edited.
+        tab: this one.
+    """
+
+    def __init__(self, studio: Studio, visits: Visits, *, animate: AnimateTab, tab: gr.Tab) -> None:
+        self._studio = studio
+        self._visits = visits
+        gr.HTML(
+            '<p class="hint">Drag a keypoint, and the picture of the first tab follows. Each moves '
+            "what the networks have learned to move with it.</p>"
+        )
+        self.status = gr.HTML(elem_id="edit-status")
+        self.points = points_field("edit")
+        self.back = gr.Button("Put them back", elem_id="back", visible=False)
+        shown = [self.points, self.back, self.status]
+        for event in (tab.select, self.back.click):
+            event(
+                self._open,
+                animate.crop_source,
+                shown,
+                concurrency_id="step",
+                concurrency_limit=2,
+                api_visibility="private",
+            )
+        self.points.input(
+            self._move,
+            [self.points, animate.crop_source],
+            [self.points, self.status],
+            show_progress="hidden",
+            trigger_mode="always_last",
+            concurrency_id="step",
+            concurrency_limit=2,
+            api_visibility="private",
+        )
+
+    def _open(self, crop: object, request: gr.Request) -> list[Any]:
+        """The picture with its keypoints where they were found."""
+        try:
+            visit = self._visits.of(request.session_hash)
+            frame, points = self._studio.handles(visit, read_crop(crop))
+        except Exception as error:
+            return [None, gr.update(visible=False), complaint(error)]
+        return [points_value(frame, points), gr.update(visible=True), ""]
+
+    def _move(self, value: object, crop: object, request: gr.Request) -> list[Any]:
+        """The picture as keypoints that were dragged move it."""
+        try:
+            if not isinstance(value, Mapping) or "points" not in value:
+                raise UserError("no keypoints; load the page again")
+            visit = self._visits.of(request.session_hash)
+            frame = self._studio.move(visit, read_crop(crop), value["points"])
+        except Exception as error:
+            return [gr.skip(), complaint(error)]
+        return [points_value(frame, np.array(value["points"])), ""]

@@ -1,0 +1,103 @@
+"""The page as a whole, and the server that it runs on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from engine.errors import UserError
+from modules.keypoints import MotionTransfer
+from page.animate_tab import AnimateTab
+from page.edit_tab import EditTab
+from page.guard import Guard
+from page.limits import MEGA, Limits
+from page.look_tab import LookTab
+from page.studio import Studio
+from page.visits import Visits
+
+TITLE = "One still picture, one driving video: the picture moves"
+_HERE = Path(__file__).parent
+
+
+def build(
+    studio: Studio,
+    visits: Visits,
+    *,
+    motion: MotionTransfer,
+    pictures: Sequence[Path],
+    videos: Sequence[Path],
+) -> gr.Blocks:
+    """Lay out the page.
+
+    Args:
+        studio, visits: what does the work, and for whom.
+        motion: what is chosen before anybody chooses.
+        pictures, videos: examples to choose from.
+    """
+    gr.set_static_paths([*pictures, *videos])
+    with gr.Blocks(title="First Order Motion Model", analytics_enabled=False) as page:
+        gr.HTML(f'<header><h1>First Order Motion Model</h1><p class="lead">{TITLE}.</p></header>')
+        with gr.Tab("Animate"):
+            animate = AnimateTab(studio, visits, motion=motion, pictures=pictures, videos=videos)
+        with gr.Tab("Look inside") as tab:
+            LookTab(studio, visits, animate=animate, tab=tab)
+        with gr.Tab("Edit") as tab:
+            EditTab(studio, visits, animate=animate, tab=tab)
+        gr.HTML(f'<p class="hint limits">{studio.limits.sentence()}</p>')
+
+        def leave(request: gr.Request) -> None:
+            visits.close(request.session_hash)
+
+        page.unload(leave)
+    return page.queue(max_size=studio.limits.waiting, api_open=False)
+
+
+def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path) -> str:
+    """Start the server, in threads of its own, and return its address.
+
+    Raises:
+        UserError: the port is taken, or the host is none of this machine.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings: dict[str, Any] = {
+        "quiet": True,
+        "prevent_thread_lock": True,
+        "share": False,
+        "ssr_mode": False,
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "pwa": False,
+        "mcp_server": False,
+    }
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=limits.megabytes * MEGA,
+            theme=theme(),
+            css_paths=[_HERE / "page.css"],
+            app_kwargs={"middleware": [Middleware(Guard, folder=folder, limits=limits)]},
+            **settings,
+        )
+    except OSError as error:
+        raise UserError(
+            f"--port {port}: cannot be used on {host}; another program may listen there, "
+            "choose another one"
+        ) from error
+    return address
+
+
+def theme() -> gr.themes.Base:
+    """Colours and the fonts that are there: none is fetched."""
+    return gr.themes.Soft(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )

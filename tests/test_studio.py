@@ -1,0 +1,325 @@
+"""What the page does for those who have it open, without the web."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import clips
+import hostile
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from commands import GOLDEN_SIZE, files_below, frames_of_a_square
+from golden_files import load_golden
+
+from engine.animation import AnimationOptions
+from engine.animator import Animator
+from engine.errors import UserError
+from engine.framing import Box
+from engine.image import read_image
+from engine.video import open_video
+from modules.keypoints import MotionTransfer
+from page import studio as studio_module
+from page import uploads, visits
+from page.limits import Limits
+from page.studio import Cancelled, Choices, Studio
+from page.visits import Visit, Visits
+
+COUNT = 9
+SHAPE = (GOLDEN_SIZE, GOLDEN_SIZE, 3)
+DEFAULT = Choices(AnimationOptions())
+
+
+@pytest.fixture(autouse=True)
+def checked_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads are decoded by the tests of uploads; here that would only take time."""
+    monkeypatch.setattr(uploads, "_probe", lambda *rest: "")
+
+
+@pytest.fixture
+def everybody(tmp_path: Path) -> Iterator[Visits]:
+    with Visits(tmp_path / "page", minutes=60) as open_pages:
+        yield open_pages
+
+
+@pytest.fixture
+def studio() -> Studio:
+    networks = load_golden("small-jacobian").networks
+    animator = Animator(
+        kp_detector=networks.kp_detector,
+        generator=networks.generator,
+        device=torch.device("cpu"),
+    )
+    return Studio(animator, frame_shape=SHAPE, limits=Limits())
+
+
+def upload(everybody: Visits, name: str) -> Path:
+    """A file where uploads come in."""
+    folder = everybody.folder / "0123456789"
+    folder.mkdir(exist_ok=True)
+    if name.endswith(".png"):
+        return hostile.picture(folder / name)
+    frames = frames_of_a_square(3, count=COUNT, size=GOLDEN_SIZE)
+    return clips.write(folder / name, frames)
+
+
+@pytest.fixture
+def visit(everybody: Visits, studio: Studio) -> Visit:
+    """Somebody who has brought a picture and a driving video."""
+    someone = everybody.of("someone")
+    studio.take_picture(someone, upload(everybody, "picture.png"))
+    studio.take_driving(someone, upload(everybody, "driving.mp4"))
+    return someone
+
+
+def nothing(stage: str, done: int, total: int) -> None:
+    pass
+
+
+# ----- what people bring
+
+
+def test_a_large_picture_is_kept_smaller(everybody: Visits, studio: Studio) -> None:
+    visit = everybody.of("someone")
+    path = hostile.picture(everybody.folder / "wide.png", size=(100, 3000))
+    preview = studio.take_picture(visit, path)
+    assert read_image(visit.files["picture"]).shape == (68, 2048, 3)
+    assert preview.size == (68, 2048) and preview.box == Box(990, 0, 68, 68)
+    assert max(preview.frame.shape) == studio_module.PREVIEW_SIDE
+
+
+def test_a_refused_upload_is_deleted_and_named_without_its_folder(
+    everybody: Visits, studio: Studio
+) -> None:
+    path = hostile.text_as_video(everybody.folder / "text.mp4")
+    with pytest.raises(UserError) as refused:
+        studio.take_driving(everybody.of("someone"), path)
+    assert str(refused.value).startswith("text.mp4: not a readable video")
+    assert str(everybody.folder) not in str(refused.value)
+    assert not path.exists()
+
+
+def test_a_new_picture_takes_the_place_of_the_former(
+    everybody: Visits, studio: Studio, visit: Visit
+) -> None:
+    former = visit.files["picture"]
+    studio.take_picture(visit, upload(everybody, "other.png"))
+    assert visit.files["picture"] != former and not former.exists()
+
+
+# ----- animating
+
+
+def test_the_picture_moves_and_what_was_computed_before_goes(studio: Studio, visit: Visit) -> None:
+    first = studio.animate(visit, DEFAULT, nothing).video
+    second = studio.animate(visit, DEFAULT, nothing)
+    assert second.num_frames == COUNT and not first.exists()
+    with open_video(second.video) as video:
+        assert video.num_frames == COUNT
+        assert (video.height, video.width) == (GOLDEN_SIZE, GOLDEN_SIZE)
+
+
+def test_a_crop_that_was_drawn_is_used(studio: Studio, visit: Visit) -> None:
+    whole = studio.handles(visit, None)[0]
+    part = studio.handles(visit, Box(20, 10, 40, 40))[0]
+    assert whole.shape == part.shape == SHAPE
+    assert np.abs(whole.astype(int) - part.astype(int)).mean() > 1
+    with pytest.raises(UserError, match=r"^picture-\d+\.png: .* does not lie within"):
+        studio.handles(visit, Box(100, 10, 40, 40))
+
+
+def test_cancelling_ends_the_computation_and_leaves_no_result(studio: Studio, visit: Visit) -> None:
+    before = files_below(visit.folder)
+    seen = []
+
+    def cancel(stage: str, done: int, total: int) -> None:
+        seen.append(done)
+        if done == 3:
+            visit.cancelled.set()
+
+    with pytest.raises(Cancelled):
+        studio.animate(visit, DEFAULT, cancel)
+    assert seen == [1, 2, 3]
+    assert files_below(visit.folder) == before
+    visit.begin()
+    assert studio.animate(visit, DEFAULT, nothing).num_frames == COUNT
+
+
+def test_who_has_brought_nothing_is_told_what_to_bring(studio: Studio, everybody: Visits) -> None:
+    visit = everybody.of("newcomer")
+    with pytest.raises(UserError, match="no picture yet"):
+        studio.animate(visit, DEFAULT, nothing)
+    studio.take_picture(visit, upload(everybody, "picture.png"))
+    with pytest.raises(UserError, match="no driving video yet"):
+        studio.animate(visit, DEFAULT, nothing)
+
+
+def test_two_visits_at_a_time_get_each_their_own(
+    everybody: Visits, studio: Studio, visit: Visit
+) -> None:
+    other = everybody.of("other")
+    studio.take_picture(other, hostile.picture(everybody.folder / "p.png", size=(40, 40)))
+    studio.take_driving(other, upload(everybody, "driving.mp4"))
+    found: dict[str, Path] = {}
+
+    def work(name: str, who: Visit) -> None:
+        found[name] = studio.animate(who, DEFAULT, nothing).video
+
+    threads = [threading.Thread(target=work, args=pair) for pair in (("a", visit), ("b", other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    frames = {name: iio.imread(path, plugin="pyav") for name, path in found.items()}
+    alone = iio.imread(studio.animate(visit, DEFAULT, nothing).video, plugin="pyav")
+    assert np.abs(frames["a"].astype(int) - alone.astype(int)).max() <= 2
+    assert np.abs(frames["a"].astype(int) - frames["b"].astype(int)).mean() > 1
+
+
+# ----- looking inside, editing
+
+
+def test_the_film_ends_in_what_the_animation_shows(studio: Studio, visit: Visit) -> None:
+    absolute = Choices(AnimationOptions(motion=MotionTransfer(relative=False)))
+    for choices in (DEFAULT, absolute):
+        film = studio.film(visit, choices, nothing)
+        assert film.numbers == list(range(COUNT)) and len(film.frames) == COUNT
+        seen = studio.see(visit, choices, COUNT - 1)
+        video = studio.animate(visit, choices, nothing).video
+        last = iio.imread(video, plugin="pyav")[-1]
+        shown = np.asarray(seen.look.prediction.permute(1, 2, 0) * 255)
+        assert np.abs(last - shown).mean() < 12  # H.264's noise on noise
+        assert seen.number == COUNT - 1
+
+
+def test_only_so_many_frames_of_a_film_are_kept(
+    studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio_module, "LOOKED_AT", 3)
+    assert studio.film(visit, DEFAULT, nothing).numbers == [0, 4, 8]
+
+
+def test_the_shares_of_the_motions_are_one(studio: Studio, visit: Visit) -> None:
+    seen = studio.see(visit, DEFAULT, 5)
+    parts = seen.look.parts
+    assert parts is not None
+    assert torch.allclose(parts.masks.sum(0), torch.ones(SHAPE[:2]), atol=1e-5)
+    assert parts.pictures.shape == (len(parts.masks), 3, *SHAPE[:2])
+    assert seen.source_keypoints.shape == (len(parts.masks) - 1, 2)
+
+
+def test_dragging_a_keypoint_moves_the_picture_and_putting_it_back_restores_it(
+    studio: Studio, visit: Visit
+) -> None:
+    _, points = studio.handles(visit, None)
+    still = studio.move(visit, None, points.tolist())
+    dragged = points.copy()
+    dragged[0] += 0.3
+    moved = studio.move(visit, None, dragged.tolist())
+    assert np.abs(moved.astype(int) - still.astype(int)).max() > 3
+    assert np.array_equal(studio.move(visit, None, points.tolist()), still)
+
+
+def test_the_picture_is_encoded_once_for_all_moves(
+    studio: Studio, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, points = studio.handles(visit, None)
+    monkeypatch.setattr(studio.animator, "encode", lambda image: pytest.fail("again"))
+    studio.move(visit, None, points.tolist())
+
+
+@pytest.mark.parametrize(
+    "points", [[], [[0, 0]], "no points", None, [[float("nan"), 0]] * 10, [["a", "b"]] * 10]
+)
+def test_what_are_no_keypoints_is_a_sentence(studio: Studio, visit: Visit, points: object) -> None:
+    with pytest.raises(UserError, match="keypoints"):
+        studio.move(visit, None, points)  # type: ignore[arg-type]
+
+
+# ----- when files are deleted
+
+
+def test_closing_a_page_deletes_its_files(everybody: Visits, visit: Visit) -> None:
+    everybody.close("someone")
+    assert not visit.folder.exists()
+    assert everybody.of("someone") is not visit
+
+
+def test_closing_a_page_ends_its_animation_and_then_deletes_its_files(
+    everybody: Visits, studio: Studio, visit: Visit
+) -> None:
+    there = []
+
+    def close(stage: str, done: int, total: int) -> None:
+        everybody.close("someone")
+        there.append(visit.folder.exists())
+
+    with pytest.raises(Cancelled):
+        studio.animate(visit, DEFAULT, close)
+    assert there == [True] and not visit.folder.exists()
+
+
+def test_uploads_go_soon_and_visits_when_nobody_uses_them(
+    everybody: Visits, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = upload(everybody, "forgotten.png")
+    everybody.sweep()
+    assert path.exists() and visit.folder.exists()
+    monkeypatch.setattr(visits, "UPLOAD_SECONDS", -1)
+    everybody.sweep()
+    assert not path.exists() and visit.files["driving"].exists()
+    visit.used = time.monotonic() - 61 * 60
+    with visit.at_work():
+        everybody.sweep()
+        assert visit.folder.exists()
+    visit.used = time.monotonic() - 61 * 60
+    everybody.sweep()
+    assert not visit.folder.exists()
+
+
+def test_the_end_of_the_page_deletes_everything(tmp_path: Path) -> None:
+    with Visits(tmp_path / "page", minutes=60) as everybody:
+        everybody.of("someone")
+        upload(everybody, "picture.png")
+    assert not (tmp_path / "page").exists()
+
+
+def test_there_is_room_for_so_many_visits_and_the_oldest_goes(
+    everybody: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "MOST_VISITS", 2)
+    first, second = everybody.of("first"), everybody.of("second")
+    first.used -= 1
+    everybody.of("third")
+    assert first.closed and not second.closed
+
+
+def test_no_two_visits_have_a_folder_that_can_be_guessed(everybody: Visits) -> None:
+    names = {everybody.of(str(number)).folder.name for number in range(5)}
+    assert len(names) == 5 and all(re.fullmatch(r"[\w-]{22}", name) for name in names)
+
+
+def test_an_example_is_copied_before_it_is_taken(everybody: Visits, tmp_path: Path) -> None:
+    example = hostile.picture(tmp_path / "example.png")
+    copy = everybody.copy(example)
+    copy.unlink()
+    assert copy.name == "example.png" and example.exists()
+
+
+# ----- limits
+
+
+def test_the_page_states_every_limit() -> None:
+    sentence = Limits(7, 11, 13, 17, 1, 23, 29).sentence()
+    for stated in ("7 MB", "11 seconds", "13 megapixels", "17 megapixels", "660 frames"):
+        assert stated in sentence
+    assert "1 animation at a time" in sentence and "23 requests" in sentence
+    assert "29 minutes" in sentence
+
+
+def test_a_limit_of_nothing_is_a_mistake() -> None:
+    with pytest.raises(UserError, match="--max_seconds 0"):
+        Limits(seconds=0)

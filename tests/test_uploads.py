@@ -1,0 +1,124 @@
+"""What the page takes and what it refuses: each refusal a sentence, in bounded time and memory."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import clips
+import hostile
+import pytest
+from PIL import Image
+
+from engine.errors import UserError
+from page import probe, uploads
+from page.limits import Limits
+from page.uploads import check_upload
+
+LIMITS = Limits(megabytes=1, seconds=6, picture_megapixels=1, video_megapixels=1)
+KNOWN = LIMITS.for_probe()
+
+
+@pytest.fixture(autouse=True)
+def pillow_keeps_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the checks lift, in what is otherwise a process of their own."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
+def refusal(path: Path, kind: uploads.Kind) -> str:
+    with pytest.raises(UserError) as refused:
+        check_upload(path, kind, LIMITS)
+    sentence = str(refused.value)
+    assert sentence.startswith(f"{path.name}: ") and str(path) not in sentence
+    return sentence
+
+
+def test_good_files_are_welcome(tmp_path: Path) -> None:
+    check_upload(hostile.picture(tmp_path / "picture.png"), "picture", LIMITS)
+    check_upload(clips.write(tmp_path / "driving.mp4", clips.numbered(5)), "video", LIMITS)
+
+
+def test_gifs_and_other_containers_are_welcome(tmp_path: Path) -> None:
+    for suffix in (".gif", ".webm", ".mkv", ".mov"):
+        clip = clips.write(tmp_path / f"driving{suffix}", clips.numbered(4))
+        probe.check_video(clip, KNOWN)
+    probe.check_video(clips.encode(tmp_path / "driving.avi", clips.numbered(4)), KNOWN)
+
+
+def test_a_file_that_is_too_heavy_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heavy.png").write_bytes(bytes(1_000_001))
+    monkeypatch.setattr(uploads, "_probe", lambda *rest: pytest.fail("it was opened"))
+    assert "more than 1" in refusal(tmp_path / "heavy.png", "picture")
+
+
+@pytest.mark.parametrize("name", ["picture.svg", "picture.mp4", "picture", "picture.png.exe"])
+def test_only_names_of_pictures_are_pictures(tmp_path: Path, name: str) -> None:
+    hostile.picture(tmp_path / "picture.png").rename(tmp_path / name)
+    assert ".png" in refusal(tmp_path / name, "picture")
+
+
+def test_a_file_that_is_gone_is_asked_for_again(tmp_path: Path) -> None:
+    assert "choose it again" in refusal(tmp_path / "gone.png", "picture")
+
+
+def test_hostile_files_are_refused_within_seconds_and_in_little_memory(tmp_path: Path) -> None:
+    """As the page does it: in a process of its own."""
+    started = time.monotonic()
+    assert "16,000 x 16,000" in refusal(hostile.vast_gif(tmp_path / "bomb.gif"), "video")
+    assert "10,800 seconds" in refusal(hostile.long_video(tmp_path / "long.mp4"), "video")
+    assert "not a readable video" in refusal(hostile.text_as_video(tmp_path / "text.mp4"), "video")
+    assert "20,000 x 20,000" in refusal(hostile.vast_png(tmp_path / "vast.png"), "picture")
+    assert time.monotonic() - started < 20
+
+
+def test_frames_are_counted_where_no_header_tells_their_number(tmp_path: Path) -> None:
+    with pytest.raises(probe.Refused, match="more than 360 frames"):
+        probe.check_video(hostile.many_frames_gif(tmp_path / "many.gif", frames=400), KNOWN)
+
+
+def test_frames_that_grow_are_refused_where_they_do(tmp_path: Path) -> None:
+    path = hostile.growing_video(tmp_path / "growing.ts", side=1100)
+    with pytest.raises(probe.Refused, match="1,100 x 1,100"):
+        probe.check_video(path, KNOWN)
+
+
+def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
+    secret = clips.write(tmp_path / "secret.mp4", clips.numbered(4))
+    path = hostile.playlist_as_video(tmp_path / "list.mp4", secret)
+    with pytest.raises(Exception, match="Invalid"):
+        probe.check_video(path, KNOWN)
+
+
+def test_a_picture_of_a_kind_that_is_not_asked_for_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
+    assert "not a readable picture" in refusal(path, "picture")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
+def test_memory_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "MEMORY", 2**20)
+    path = hostile.picture(tmp_path / "picture.png")
+    child = os.fork()
+    if child == 0:  # What the limit does cannot be undone in a process.
+        probe.bound_this_process()
+        try:
+            bytearray(2**28)
+        except MemoryError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert path.is_file()
+
+
+def test_a_decoder_that_hangs_or_dies_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = hostile.picture(tmp_path / "picture.png")
+    monkeypatch.setattr(uploads, "CHECK_SECONDS", 0.01)
+    assert "takes more than" in refusal(path, "picture")
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert "not a readable picture" in refusal(path, "picture")
