@@ -26,7 +26,7 @@ from engine.video_writer import VideoWriter
 from modules.generator import Source
 from modules.keypoints import Keypoints, MotionTransfer, transfer_motion
 from tools.bench.machine import GIGA, best_time
-from tools.bench.plain import make_plain
+from tools.bench.plain import upsample_first
 
 CPU = torch.device("cpu")
 
@@ -105,8 +105,8 @@ def measure_plain(
         copy.deepcopy(network).eval().to(device)
         for network in (networks.kp_detector, networks.generator)
     )
-    make_plain(detector)
-    make_plain(generator)
+    upsample_first(detector)
+    upsample_first(generator)
     source, frame = torch.rand(2, 1, size[2], *size[:2], device=device)
     kp_source = detector(source)
 

@@ -11,9 +11,13 @@ from modules.util import AntiAliasInterpolation2d, SameBlock2d, UpBlock2d
 M = TypeVar("M", bound=nn.Module)
 
 
-def make_plain(network: nn.Module) -> None:
-    """Take back, in place, what the blocks of a network save of the work."""
-    _replace(network, UpBlock2d, _upsample_first)
+def upsample_first(network: nn.Module) -> None:
+    """Let convolutions of upsampled maps read these, in place."""
+    _replace(network, UpBlock2d, _in_two_steps)
+
+
+def blur_whole_frames(network: nn.Module) -> None:
+    """Let frames be blurred whole, in place, before most of their pixels are left out."""
     _replace(network, AntiAliasInterpolation2d, _WholeBlur)
 
 
@@ -24,16 +28,13 @@ def _replace(network: nn.Module, kind: type[M], replacement: Callable[[M], nn.Mo
                 setattr(module, name, replacement(child))
 
 
-def _upsample_first(block: UpBlock2d) -> nn.Module:
-    """An UpBlock2d whose convolution reads the large map."""
+def _in_two_steps(block: UpBlock2d) -> nn.Module:
     same = SameBlock2d(block.conv.in_channels, block.conv.out_channels)
     same.conv, same.norm = block.conv, block.norm
     return nn.Sequential(nn.Upsample(scale_factor=2), same)
 
 
 class _WholeBlur(nn.Module):
-    """AntiAliasInterpolation2d that blurs every pixel, and then leaves most of them out."""
-
     weight: Tensor
 
     def __init__(self, down: AntiAliasInterpolation2d) -> None:

@@ -16,7 +16,7 @@ from config.schema import Config
 from engine.build import build_networks
 from engine.build_training import build_full_models, build_trainer
 from tools.bench.machine import best_time
-from tools.bench.plain import make_plain
+from tools.bench.plain import blur_whole_frames, upsample_first
 
 
 class StepTime(NamedTuple):
@@ -78,7 +78,8 @@ class PlainStep:
         self.generator_model, self.discriminator_model = build_full_models(config, networks)
         self.discriminator_model.pyramid = self.generator_model.pyramid
         for model in (self.generator_model, self.discriminator_model):
-            make_plain(model)
+            upsample_first(model)
+            blur_whole_frames(model)
             model.to(device)
         self.networks = networks
         self.optimizers = [Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in networks]
