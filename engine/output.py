@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +134,30 @@ class FrameFolder:
                 old.unlink()
         for frame in partial.iterdir():
             frame.replace(self.folder / frame.name)
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `folder` when the block ends.
+
+    After an exception nothing of it is left.
+
+    Raises:
+        UserError: `folder` is a file, or has something in it, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}: is not empty; name a new folder")
+    check_folder(folder.parent)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
+            # One within it: those that tempfile makes are for nobody else to read.
+            whole = Path(partial) / "whole"
+            whole.mkdir()
+            yield whole
+            if folder.is_dir():
+                folder.rmdir()
+            whole.rename(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from error

@@ -133,7 +133,7 @@ def sparse_motions(
         matrix = matrix_times_matrix(kp_source.jacobian, inverse_2x2(kp_driving.jacobian))
         offset = matrix_times_point(matrix[:, :, None, None], offset)             # (B, K, h, w, 2)
     motions = offset + kp_source.value[:, :, None, None]                          # (B, K, h, w, 2)
-    background = grid.expand(len(motions), 1, *grid.shape)                        # (B, 1, h, w, 2)
+    background = grid.expand(motions.shape[0], 1, *grid.shape)                    # (B, 1, h, w, 2)
     return torch.cat([background, motions], dim=1)
 
 

@@ -82,17 +82,19 @@ def transfer_motion(
     if not options.relative:
         return driving
     scale = movement_scale(source, reference) if options.adapt_scale else 1.0
+    moved = relative_motion(source, driving, reference, scale)
+    return moved if options.relative_jacobian else Keypoints(moved.value, driving.jacobian)
+
+
+def relative_motion(
+    source: Keypoints, driving: Keypoints, reference: Keypoints, scale: float | Tensor
+) -> Keypoints:
+    """The source moved by the change from `reference` to `driving`, its path scaled."""
     value = source.value + scale * (driving.value - reference.value)              # (B, K, 2)
-    jacobian = driving.jacobian
-    if (
-        options.relative_jacobian
-        and driving.jacobian is not None
-        and reference.jacobian is not None
-        and source.jacobian is not None
-    ):
-        change = matrix_times_matrix(driving.jacobian, inverse_2x2(reference.jacobian))
-        jacobian = matrix_times_matrix(change, source.jacobian)                   # (B, K, 2, 2)
-    return Keypoints(value, jacobian)
+    if driving.jacobian is None or reference.jacobian is None or source.jacobian is None:
+        return Keypoints(value, driving.jacobian)
+    change = matrix_times_matrix(driving.jacobian, inverse_2x2(reference.jacobian))
+    return Keypoints(value, matrix_times_matrix(change, source.jacobian))         # (B, K, 2, 2)
 
 
 def movement_scale(source: Keypoints, reference: Keypoints) -> float:

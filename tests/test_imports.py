@@ -61,6 +61,11 @@ ALLOWED = {
         "modules.util",
         "modules.winograd",
     ),
+    "modules.exportable": (
+        "modules.generator",
+        "modules.keypoint_detector",
+        "modules.keypoints",
+    ),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +25,6 @@ from engine.video_writer import VideoWriter
 from modules.generator import Source
 from modules.keypoints import Keypoints, MotionTransfer, transfer_motion
 from tools.bench.machine import GIGA, best_time
-from tools.bench.plain import upsample_first
 
 CPU = torch.device("cpu")
 
@@ -101,12 +99,8 @@ def measure_plain(
     In float32 and torch's default layout, batch norms as they are, one frame at a time, each time
     from the source image, which is also warped itself.
     """
-    detector, generator = (
-        copy.deepcopy(network).eval().to(device)
-        for network in (networks.kp_detector, networks.generator)
-    )
-    upsample_first(detector)
-    upsample_first(generator)
+    detector = networks.kp_detector.eval().to(device)
+    generator = networks.generator.eval().to(device)
     source, frame = torch.rand(2, 1, size[2], *size[:2], device=device)
     kp_source = detector(source)
 
