@@ -20,7 +20,7 @@ from config.schema import load_config
 from engine.build import build_inference_networks
 from engine.build_training import build_trainer
 from engine.training import Trainer
-from modules.util import AntiAliasInterpolation2d
+from modules.util import AntiAliasInterpolation2d, UpBlock2d
 from tools import benchmark
 from tools.bench.machine import best_time, matrix_rate
 from tools.bench.training import PlainStep
@@ -42,20 +42,24 @@ def report_of(config: Path, *flags: object) -> dict[str, Any]:
 
 
 def multiplications(config: Path) -> int:
-    """Of all convolutions that one driving frame takes, as the shapes of each layer tell."""
+    """Of all convolutions that one driving frame takes, as the shapes of each layer tell.
+
+    Blocks that upsample compute theirs on the small map; here it counts as on the large one.
+    """
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         nonlocal total
-        assert isinstance(layer.weight, Tensor)
-        total += output[0, 0].numel() * layer.weight.numel()
+        weight = layer.conv.weight if isinstance(layer, UpBlock2d) else layer.weight
+        assert isinstance(weight, Tensor)
+        total += output[0, 0].numel() * weight.numel()
 
     loaded = load_config(config, [])
     networks = build_inference_networks(loaded.model_params)
     for network in networks:
         network.eval()
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | AntiAliasInterpolation2d):
+            if isinstance(layer, nn.Conv2d | UpBlock2d | AntiAliasInterpolation2d):
                 layer.register_forward_hook(count)
     image = torch.rand(1, 3, *loaded.dataset_params.frame_shape[:2])
     keypoints = networks.kp_detector(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from engine.video_writer import VideoWriter
 from modules.generator import Source
 from modules.keypoints import Keypoints, MotionTransfer, transfer_motion
 from tools.bench.machine import GIGA, best_time
+from tools.bench.plain import upsample_first
 
 CPU = torch.device("cpu")
 
@@ -99,8 +101,12 @@ def measure_plain(
     In float32 and torch's default layout, batch norms as they are, one frame at a time, each time
     from the source image, which is also warped itself.
     """
-    detector = networks.kp_detector.eval().to(device)
-    generator = networks.generator.eval().to(device)
+    detector, generator = (
+        copy.deepcopy(network).eval().to(device)
+        for network in (networks.kp_detector, networks.generator)
+    )
+    upsample_first(detector)
+    upsample_first(generator)
     source, frame = torch.rand(2, 1, size[2], *size[:2], device=device)
     kp_source = detector(source)
 

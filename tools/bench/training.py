@@ -9,15 +9,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from config.schema import Config
 from engine.build import build_networks
 from engine.build_training import build_full_models, build_trainer
-from modules.util import AntiAliasInterpolation2d
 from tools.bench.machine import best_time
+from tools.bench.plain import blur_whole_frames, upsample_first
 
 
 class StepTime(NamedTuple):
@@ -67,9 +66,9 @@ def _frames(config: Config) -> Tensor:
 class PlainStep:
     """A training step written straight down from the equations.
 
-    Channels come first, all in float32; frames are blurred whole before pixels are left out; the
-    pyramids are built for each of the two losses; the generator's step computes the
-    discriminator's gradients, too, which nobody asks for.
+    Channels come first, all in float32; convolutions read upsampled maps; frames are blurred whole
+    before pixels are left out; the pyramids are built for each of the two losses; the generator's
+    step computes the discriminator's gradients, too, which nobody asks for.
     """
 
     def __init__(self, config: Config, device: torch.device) -> None:
@@ -79,7 +78,8 @@ class PlainStep:
         self.generator_model, self.discriminator_model = build_full_models(config, networks)
         self.discriminator_model.pyramid = self.generator_model.pyramid
         for model in (self.generator_model, self.discriminator_model):
-            _blur_whole_frames(model)
+            upsample_first(model)
+            blur_whole_frames(model)
             model.to(device)
         self.networks = networks
         self.optimizers = [Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in networks]
@@ -103,26 +103,3 @@ class PlainStep:
 
 def _total(losses: dict[str, Tensor]) -> Tensor:
     return torch.stack([term.mean() for term in losses.values()]).sum()
-
-
-class _WholeBlur(nn.Module):
-    """AntiAliasInterpolation2d that blurs every pixel, and then leaves most of them out."""
-
-    weight: Tensor
-
-    def __init__(self, down: AntiAliasInterpolation2d) -> None:
-        super().__init__()
-        self.stride = down.stride
-        self.register_buffer("weight", down.weight)
-
-    def forward(self, image: Tensor) -> Tensor:
-        channels, _, _, size = self.weight.shape
-        blurred = F.conv2d(image, self.weight, padding=size // 2, groups=channels)
-        return blurred[:, :, :: self.stride, :: self.stride]
-
-
-def _blur_whole_frames(model: nn.Module) -> None:
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, AntiAliasInterpolation2d):
-                setattr(module, name, _WholeBlur(child))
