@@ -75,7 +75,7 @@ class FaceKeypoints:
     """The 68 landmarks of the first face, by the package face_alignment.
 
     Raises:
-        MissingWeights: the package is not installed.
+        MissingWeights: the package is not installed, or cannot download its weights.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -83,10 +83,16 @@ class FaceKeypoints:
             import face_alignment
         except ImportError as error:
             raise MissingWeights(
-                "install the package face-alignment, which downloads its own weights"
+                f"install the package face-alignment, which downloads its own weights ({error})"
             ) from error
         kind = face_alignment.LandmarksType.TWO_D
-        self._aligner = face_alignment.FaceAlignment(kind, device=str(device))
+        try:
+            self._aligner = face_alignment.FaceAlignment(kind, device=str(device))
+        except OSError as error:
+            raise MissingWeights(
+                f"the package face-alignment could not download its weights ({error}); run it once "
+                "where there is a network"
+            ) from error
 
     def __call__(self, frame: Tensor, at: FrameId) -> Array:
         faces = self._aligner.get_landmarks(to_frame(frame))
@@ -105,7 +111,7 @@ class FaceFeatures:
             import face_recognition
         except ImportError as error:
             raise MissingWeights(
-                "install the package face-recognition, which brings its own weights"
+                f"install the package face-recognition, which brings its own weights ({error})"
             ) from error
         self._describe = face_recognition.face_encodings
 

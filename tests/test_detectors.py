@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -140,6 +141,16 @@ def test_face_packages_are_used_where_they_are_installed(monkeypatch: pytest.Mon
     faces.clear()
     assert np.isnan(keypoints(GREY, AT)).all()
     assert np.isnan(features(GREY, AT)).all()
+
+
+def test_a_package_without_its_weights_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(kind: object, device: str) -> None:
+        raise URLError("no network")
+
+    alignment = SimpleNamespace(LandmarksType=SimpleNamespace(TWO_D=2), FaceAlignment=offline)
+    monkeypatch.setitem(sys.modules, "face_alignment", alignment)
+    with pytest.raises(MissingWeights, match=r"could not download its weights .*no network"):
+        FaceKeypoints(CPU)
 
 
 # ----- files
