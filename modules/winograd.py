@@ -45,8 +45,7 @@ def winograd_kernels(weight: Tensor) -> Tensor:
     return torch.einsum("iy,ocyx,jx->ijco", g, weight, g).flatten(0, 1)
 
 
-@torch.library.custom_op("image_animation::winograd", mutates_args=())
-def winograd(x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
+def _winograd(x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
     """A 3x3 convolution of stride 1 that keeps the size: (B, C, H, W) -> (B, out, H, W).
 
     One operation for torch.compile, which would else take its loops apart. It has no gradient.
@@ -70,14 +69,6 @@ def winograd(x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
             bottom = min(top + at_once, rows)
             _convolve(x[some, 2 * top : 2 * bottom + 2], kernels, bias, out[some, top:bottom])
     return out.flatten(3, 4).flatten(1, 2)[:, :height, :width].permute(0, 3, 1, 2)
-
-
-@winograd.register_fake
-def _(x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
-    batch, _, height, width = x.shape
-    rows, columns = (height + 1) // 2 * 2, (width + 1) // 2 * 2
-    out = x.new_empty(batch, rows, columns, len(bias))
-    return out[:, :height, :width].permute(0, 3, 1, 2)
 
 
 def _convolve(x: Tensor, kernels: Tensor, bias: Tensor, out: Tensor) -> None:
@@ -111,3 +102,18 @@ def _output_transform(x: Tensor, out: Tensor) -> None:
     """A^T m along the first axis: (4, ...) -> (2, ...)."""
     torch.add(x[0], x[1], out=out[0]).add_(x[2])
     torch.sub(x[1], x[2], out=out[1]).sub_(x[3])
+
+
+def _fake_winograd(x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
+    batch, _, height, width = x.shape
+    rows, columns = (height + 1) // 2 * 2, (width + 1) // 2 * 2
+    out = x.new_empty(batch, rows, columns, len(bias))
+    return out[:, :height, :width].permute(0, 3, 1, 2)
+
+
+# Not by torch.library.custom_op, whose first call imports torch._dynamo: a second of a cold start.
+_library = torch.library.Library("image_animation", "DEF")
+_library.define("winograd(Tensor x, Tensor kernels, Tensor bias) -> Tensor")
+_library.impl("winograd", _winograd, "CompositeExplicitAutograd")
+torch.library.register_fake("image_animation::winograd", _fake_winograd, lib=_library)
+winograd = torch.ops.image_animation.winograd.default
