@@ -26,8 +26,7 @@ from tqdm import tqdm
 from config.schema import Config
 from engine import distributed
 from engine.animator import Animator
-from engine.build import build_inference_networks, choose_config
-from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.build_animator import load_animator
 from engine.clip import Clip, open_clip
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
@@ -35,7 +34,7 @@ from engine.errors import UserError
 from engine.evaluation import rebuild
 from engine.evaluator import Evaluator, Wanted, build_evaluator
 from engine.output import FrameFolder, check_file, check_folder, write_json
-from engine.precision import PRECISIONS, choose_precision
+from engine.precision import PRECISIONS
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
 from engine.score_words import as_dict, table
 from engine.scoring import VideoScore, check_finite, score_video, total_means
@@ -81,12 +80,13 @@ def main() -> None:
 
 def reconstruct(args: argparse.Namespace, device: torch.device) -> None:
     """Rebuild and score this process's share of the videos; the first one reports on all."""
-    state = read_torch_file(args.checkpoint)
-    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
-    precision = choose_precision(args.precision, device)
-    networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, with_averages(state), networks._asdict())
-    animator = Animator(**networks._asdict(), device=device, precision=precision)
+    animator, config = load_animator(
+        args.checkpoint,
+        config=args.config,
+        overrides=args.set,
+        device=device,
+        precision=args.precision,
+    )
 
     params = config.dataset_params
     videos = split_videos(Path(params.root_dir), "test", id_sampling=params.id_sampling)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.schema import Config
 from engine.animator import Animator
-from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.build import build_motion_transfer
+from engine.build_animator import load_animator
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device
 from engine.errors import UserError
@@ -60,14 +60,12 @@ def main() -> None:
     if args.out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {args.out}: cannot write such a file; use {', '.join(FORMATS)}")
     check_file(args.out)
-    state = read_torch_file(args.checkpoint)
-    config = choose_config(None, [], checkpoint=args.checkpoint, state=state)
+    animator, config = load_animator(
+        args.checkpoint, config=None, device=choose_device(args.device), precision="fp32"
+    )
     puppets = open_set(args.data, frame_shape=config.dataset_params.frame_shape)
     if not puppets.triples:
         raise UserError(f"{args.data}: has no triples; make a set that has, with --transfer 6")
-    networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, with_averages(state), networks._asdict())
-    animator = Animator(**networks._asdict(), device=choose_device(args.device))
 
     shown = [column(animator, puppets, config, it) for it in puppets.triples[: args.columns]]
     pages = [

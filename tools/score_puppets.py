@@ -25,9 +25,8 @@ from pathlib import Path
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.animator import Animator
-from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.build import build_motion_transfer
+from engine.build_animator import load_animator
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device
 from engine.output import check_folder, write_json
@@ -55,15 +54,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
-    state = read_torch_file(args.checkpoint)
-    config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
+    animator, config = load_animator(
+        args.checkpoint,
+        config=args.config,
+        overrides=args.set,
+        device=choose_device(args.device),
+        precision="fp32",
+    )
     data = config.dataset_params
     puppets = open_set(args.data or Path(data.root_dir), frame_shape=data.frame_shape)
     if args.json is not None:
         check_folder(args.json.parent)
-    networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, with_averages(state), networks._asdict())
-    animator = Animator(**networks._asdict(), device=choose_device(args.device))
 
     scores = evaluate_puppets(animator, puppets, build_motion_transfer(config)).scores
     if args.json is not None:
