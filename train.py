@@ -23,7 +23,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from config.schema import Config, dump_config, to_dict
@@ -37,10 +36,10 @@ from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.guard import check_skipped, keypoint_state, keypoint_warnings
-from engine.interrupt import StopRequest, ignore_interrupts
+from engine.interrupt import StopRequest
+from engine.loading import EpochLoader
 from engine.measures import RunningMeans, Stopwatch, peak_memory, with_total
 from engine.output import make_new_folder
-from engine.sampling import EpochSampler
 from engine.training import StepResult, Trainer
 from engine.validation import TestScore, score_videos
 from frames_dataset import DatasetRepeater, FramePair
@@ -239,23 +238,18 @@ class Run:
         self._last_good = checkpoint
         self._worries: set[str] = set()
         params = config.train_params
-        self.sampler = EpochSampler(len(dataset), seed=seed)
-        self.loader: DataLoader[FramePair] = DataLoader(
+        self.loader = EpochLoader(
             dataset,
-            batch_size=params.batch_size // distributed.world_size(),
-            sampler=distributed.RankShare(self.sampler, batch_size=params.batch_size),
+            batch_size=params.batch_size,
             num_workers=params.num_workers,
-            drop_last=True,
+            seed=seed,
             pin_memory=trainer.device.type == "cuda",
-            worker_init_fn=ignore_interrupts,
-            persistent_workers=params.num_workers > 0,
-            # Of its own, or each iteration would move the random state that a run resumes from.
-            generator=torch.Generator(),
+            warn=self.lost_workers,
         )
 
     def train(self) -> None:
         """Go on to the last epoch, or until asked to stop."""
-        with StopRequest() as stop:
+        with StopRequest() as stop, self.loader:
             while self.progress.epoch < self.config.train_params.num_epochs:
                 means = self.train_epoch(stop)
                 if stop.received:
@@ -276,14 +270,14 @@ class Run:
 
     def train_epoch(self, stop: StopRequest) -> dict[str, float]:
         """One walk over the data, or the rest of one; the means of what it measured."""
-        progress, batch_size = self.progress, self.config.train_params.batch_size
-        self.sampler.set_epoch(progress.epoch, first_item=progress.step_in_epoch * batch_size)
+        progress, first_step = self.progress, self.progress.step_in_epoch
         self.dataset.set_epoch(progress.epoch)
         losses, signs, times = RunningMeans(), RunningMeans(), Stopwatch()
         skipped_before, skipped_clips, result = progress.skipped_steps, 0, None
         bar = tqdm(
-            self.loader,
+            self.loader.batches(progress.epoch, first_step=first_step),
             desc=f"epoch {progress.epoch + 1}",
+            total=self.loader.num_steps(progress.epoch, first_step=first_step),
             unit="step",
             disable=None if distributed.is_first() else True,
         )
@@ -363,6 +357,12 @@ class Run:
     def warn(self, name: str, text: str) -> None:
         if self.logger is not None:
             self.logger.warning(self.progress.step, name, text)
+
+    def lost_workers(self, text: str) -> None:
+        """Say so, in whichever process it was."""
+        if self.logger is None:
+            _log.warning("process %d: %s", distributed.rank(), text)
+        self.warn("workers_lost", text)
 
     def look_early(self, pair: FramePair, result: StepResult) -> None:
         """Draw a first picture when a person has waited for a minute, not for an epoch."""

@@ -1,6 +1,7 @@
 """Training runs: what they leave behind, and that stopping and going on changes nothing."""
 
 import logging
+import multiprocessing
 import os
 import re
 import shutil
@@ -42,6 +43,7 @@ from engine.checkpoint import read_torch_file, with_averages
 from engine.errors import UserError
 from engine.interrupt import ignore_interrupts
 from engine.training import StepResult, Trainer
+from frames_dataset import FramePair, TrainingPairs
 
 SEED = 5
 EPOCHS, STEPS_AN_EPOCH = 3, 4
@@ -398,6 +400,55 @@ def test_workers_leave_signals_to_their_parent() -> None:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def losing_workers(at_steps: range) -> Callable[..., StepResult]:
+    """A Trainer.step in the midst of which a worker is killed, at some steps, counted from 1."""
+    step, count = Trainer.step, 0
+
+    def losing(trainer: Trainer, *images: torch.Tensor) -> StepResult:
+        nonlocal count
+        count += 1
+        if count in at_steps:
+            worker = multiprocessing.active_children()[0]
+            worker.kill()
+            worker.join()
+        return step(trainer, *images)
+
+    return losing
+
+
+def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(
+    config: Path, whole_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["--config", config, "--log_dir", tmp_path, "--seed", SEED]
+    with (
+        patch.object(Trainer, "step", losing_workers(range(2, 7, 4))),
+        patch("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1),
+    ):
+        training(*arguments, "--set", "train_params.num_workers=1").output()
+    folder = run_folder(tmp_path)
+    assert_same_end(folder, whole_run)
+    assert caplog.text.count("a data-loader worker was killed") == 2
+    assert list(curve(folder, "warning/workers_lost")) == [2, 6]
+
+
+def test_workers_that_are_killed_again_at_once_end_the_run(
+    config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def die(dataset: TrainingPairs, index: int, *, repeat: int) -> FramePair:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    with (
+        patch.object(TrainingPairs, "draw", die),
+        patch("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1),
+    ):
+        done = training(
+            *("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_workers=2")
+        )
+    assert done.error().startswith("data-loader workers were killed twice at one step")
+    assert "train_params.num_workers=2" in done.stderr
 
 
 def test_going_back_to_an_older_checkpoint_keeps_the_best_one(

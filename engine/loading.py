@@ -1,0 +1,117 @@
+"""Batches from worker processes, also when one of them is killed."""
+
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from engine import distributed
+from engine.errors import UserError
+from engine.interrupt import ignore_interrupts
+from engine.sampling import EpochSampler
+
+# What torch says of a worker that has not ended by itself.
+_SIGN_OF_A_LOST_WORKER = "DataLoader worker (pid"
+
+
+class EpochLoader:
+    """This process's share of each batch of an epoch, in an order that follows from the seed.
+
+    Workers that are lost, most often to a lack of memory, are replaced by new ones, which begin
+    with the batch that is due. A context manager: the workers end with its block.
+
+    Args:
+        dataset: its items follow from its epoch and an index.
+        batch_size: of all processes together; an unfinished last batch is dropped.
+        num_workers: processes that read; 0: this one does.
+        seed: of the order, 0 or more.
+        pin_memory: whether the batches are to be copied to a GPU.
+        warn: is told of workers that were lost.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        *,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+        pin_memory: bool,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.batch_size = batch_size
+        self._dataset = dataset
+        self._num_workers = num_workers
+        self._pin_memory = pin_memory
+        self._warn = warn
+        self._sampler = EpochSampler(len(dataset), seed=seed)  # type: ignore[arg-type]
+        self._loader = self._start()
+
+    def _start(self) -> DataLoader[Any]:
+        return DataLoader(
+            self._dataset,
+            batch_size=self.batch_size // distributed.world_size(),
+            sampler=distributed.RankShare(self._sampler, batch_size=self.batch_size),
+            num_workers=self._num_workers,
+            drop_last=True,
+            pin_memory=self._pin_memory,
+            worker_init_fn=ignore_interrupts,
+            persistent_workers=self._num_workers > 0,
+            # Of its own, or each iteration would move the random state that a run resumes from.
+            generator=torch.Generator(),
+        )
+
+    def __enter__(self) -> "EpochLoader":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        # Without this they last as long as anything refers to the loader, if only a traceback; and
+        # at its exit the program would wait for them forever, since they ignore signals.
+        if self._loader._iterator is not None:
+            self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+
+    def num_steps(self, epoch: int, *, first_step: int) -> int:
+        """How many batches the rest of an epoch has."""
+        self._sampler.set_epoch(epoch, first_item=first_step * self.batch_size)
+        return len(self._sampler) // self.batch_size
+
+    def batches(self, epoch: int, *, first_step: int) -> Iterator[Any]:
+        """The batches of an epoch from one of them on, as torch collates them.
+
+        Raises:
+            UserError: workers are lost before they have read a single batch.
+        """
+        step, last_lost = first_step, None
+        while True:
+            self._sampler.set_epoch(epoch, first_item=step * self.batch_size)
+            try:
+                for batch in self._iterate():
+                    yield batch
+                    step += 1
+                return
+            except (RuntimeError, ConnectionError, EOFError) as error:
+                if isinstance(error, RuntimeError) and _SIGN_OF_A_LOST_WORKER not in str(error):
+                    raise
+                if step == last_lost:
+                    raise UserError(
+                        "data-loader workers were killed twice at one step; if memory ran out, "
+                        f"lower train_params.num_workers={self._num_workers} and go on with "
+                        "--checkpoint"
+                    ) from error
+            last_lost = step
+            self._warn("a data-loader worker was killed; new ones go on from this step")
+            self._end_workers()
+            self._loader = self._start()
+
+    def _iterate(self) -> Iterator[Any]:
+        batches = iter(self._loader)
+        if self._num_workers:
+            # Torch lets the signal raise wherever the program is, be it in the midst of a step.
+            # What waits for a batch finds out by itself.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return batches
