@@ -1,8 +1,12 @@
 """tools/benchmark.py counts the work that is done, and its numbers fit each other."""
 
 import json
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -22,6 +26,7 @@ from engine.build_training import build_trainer
 from engine.training import Trainer
 from modules.util import AntiAliasInterpolation2d, UpBlock2d
 from tools import benchmark
+from tools.bench.backends import BACKENDS
 from tools.bench.machine import best_time, matrix_rate
 from tools.bench.training import PlainStep
 
@@ -121,6 +126,29 @@ def test_reading_is_timed_for_each_kind_of_video(tmp_path: Path) -> None:
         assert report[f"{kind}: videos"] == 1
         assert report[f"{kind}: pairs_per_second"] > 0
         assert report[f"{kind}: cpu_ms_per_pair"] > 0
+
+
+def test_runtimes_are_timed_side_by_side(tmp_path: Path) -> None:
+    present = [name for name in BACKENDS if find_spec(name) is not None]
+    if find_spec("onnxscript") is None:
+        present = ["torch"]
+    config = write_config(tmp_path / "own.yaml", tiny_tree(tmp_path))
+    report = report_of(config, "--precision", "fp32", "--backend", *present)
+    for name in present:
+        assert report[f"{name}_ms"] > 0
+        assert report[f"{name}_precision"] == "float32"
+        assert report[f"{name}_version"] == version(name)
+
+
+def test_a_backend_that_is_missing_or_a_flag_beside_it_is_named(config: Path) -> None:
+    for name, flags in (
+        ("openvino", ()),
+        ("--plain", ("--plain",)),
+        ("cuda", ("--device", "cuda")),
+    ):
+        given = ("--config", config, "--backend", "torch", "openvino", *flags)
+        with patch.dict(sys.modules, {"openvino": None}):
+            assert name in run_here(benchmark.main, *given).error()
 
 
 @pytest.mark.parametrize("flags", [("--batch_size", 0), ("--size", 33), ("--seconds", -1)])

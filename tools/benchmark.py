@@ -3,13 +3,14 @@
     python tools/benchmark.py
     python tools/benchmark.py --config config/taichi-256.yaml --precision fp32 --plain --json B.json
     python tools/benchmark.py --train --batch_size 2 --plain
+    python tools/benchmark.py --backend torch onnxruntime openvino --precision fp32
     python tools/benchmark.py --data --config config/vox-256.yaml --set dataset_params.root_dir=PATH
 
 For networks of a config with random weights, it prints the work per driving frame, the time that
 each part takes, frames per second from video file to video file, the peak memory, and the share of
 the machine's own rate of matrix products, measured in the same run at the same precision. With
---train it times whole training steps instead, and with --data how many training pairs one process
-reads from each kind of video.
+--train it times whole training steps instead, with --data how many training pairs one process reads
+from each kind of video, and with --backend how long several runtimes take for a frame on the CPU.
 """
 
 import argparse
@@ -28,11 +29,13 @@ from engine.build import build_inference_networks
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device, set_precision
 from engine.errors import UserError
+from engine.export_graphs import build_graphs
 from engine.measures import peak_memory
 from engine.output import check_file, write_json
 from engine.precision import PRECISIONS, choose_precision
 from frames_dataset import split_videos
 from tools.bench.animation import measure, measure_plain
+from tools.bench.backends import BACKENDS, check_backends, measure_backends
 from tools.bench.loading import measure_loading
 from tools.bench.machine import matrix_rate, name_of
 from tools.bench.training import measure_plain_training, measure_training
@@ -58,6 +61,9 @@ def parse_arguments() -> argparse.Namespace:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--train", action="store_true", help="time training steps")
     instead.add_argument("--data", action="store_true", help="time the reading of training pairs")
+    instead.add_argument(
+        "--backend", nargs="+", choices=BACKENDS, help="time these side by side, on the CPU"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     parser.add_argument("--compile", action="store_true", help="with torch.compile")
@@ -83,12 +89,15 @@ def main() -> None:
         raise UserError(f"--seconds {args.seconds:g}: must be 0 or more")
     if args.json is not None:
         check_file(args.json)
-    device = choose_device(args.device)
+    check_backend_flags(args)
+    device = choose_device("cpu" if args.backend else args.device)
     precision = choose_precision(args.precision, device)
     set_precision(args.precision)
     size = [] if args.size is None else [f"dataset_params.frame_shape=[{args.size},{args.size},3]"]
     config = load_config(args.config, [*args.set, *size])
-    if args.data:
+    if args.backend:
+        report = benchmark_backends(args, config, precision)
+    elif args.data:
         report = benchmark_data(args, config)
     elif args.train:
         report = benchmark_training(args, config, device, precision)
@@ -98,6 +107,51 @@ def main() -> None:
         print(f"{name.replace('_', ' '):<32}{value}")
     if args.json is not None:
         write_json(args.json, report)
+
+
+def check_backend_flags(args: argparse.Namespace) -> None:
+    """See that all backends are installed, and that no flag beside them would be ignored.
+
+    Raises:
+        UserError: one is not, or one would.
+    """
+    if not args.backend:
+        return
+    if args.device not in ("auto", "cpu"):
+        raise UserError(f"--device {args.device}: --backend compares on the CPU; leave it out")
+    if args.plain:
+        raise UserError("--plain: has no effect with --backend; leave one of them out")
+    check_backends(args.backend)
+
+
+def benchmark_backends(
+    args: argparse.Namespace, config: Config, precision: torch.dtype
+) -> dict[str, object]:
+    """The time per frame of several runtimes: names with units -> values."""
+    networks = build_inference_networks(config.model_params)
+    animator = Animator(
+        **networks._asdict(),
+        device=torch.device("cpu"),
+        batch_size=args.batch_size,
+        precision=precision,
+        compile=args.compile,
+    )
+    graphs = build_graphs(**networks._asdict(), frame_shape=config.dataset_params.frame_shape)
+    report: dict[str, object] = {
+        "device": name_of(animator.device),
+        "config": str(args.config),
+        "size": "{} x {}".format(*config.dataset_params.frame_shape),
+        "compiled": animator.compiled,
+        "batch_size": args.batch_size,
+    }
+    found = measure_backends(args.backend, animator, graphs, seconds=args.seconds)
+    for name, (backend, milliseconds) in found.items():
+        report |= {
+            f"{name}_version": backend.version,
+            f"{name}_precision": str(backend.precision).removeprefix("torch."),
+            f"{name}_ms": round(milliseconds, 2),
+        }
+    return report
 
 
 def benchmark_data(args: argparse.Namespace, config: Config) -> dict[str, object]:
