@@ -8,22 +8,22 @@ from typing import Any
 
 import gradio as gr
 
-from engine.animation import AnimationOptions
+from engine.errors import UserError
 from modules.keypoints import MotionTransfer
+from page.choices import ChoicesPanel
 from page.fields import (
     complaint,
-    crop_field,
     crop_value,
     note,
     picture_field,
-    read_crop,
     video_field,
 )
 from page.limits import counted
-from page.studio import Cancelled, Choices, Studio
+from page.studio import Cancelled, Studio
 from page.visits import Visits
 
-RELATIVE, ABSOLUTE = "relative", "absolute"
+# Driving videos are kept as they are, pictures as PNG.
+_SHOWN = frozenset({".png", ".mp4", ".m4v", ".mov", ".webm", ".ogv"})
 _STAGES = {"best frame": "Looking for the best frame", "animate": "Animating"}
 
 
@@ -47,16 +47,12 @@ class AnimateTab:
     ) -> None:
         self._studio = studio
         self._visits = visits
-        self._motion = motion
         self._pictures, self._videos = pictures, videos
         with gr.Row(equal_height=False):
-            with gr.Column(scale=3):
-                with gr.Row():
-                    self._inputs()
-                self._crops()
-                self._choices()
-            with gr.Column(scale=2, elem_id="outcome"):
+            self._inputs()
+            with gr.Column(min_width=280):
                 self._outcome()
+        self.panel = ChoicesPanel(motion)
         self._listen()
 
     # ----- components
@@ -69,61 +65,13 @@ class AnimateTab:
             self.driving = video_field("Driving video")
             self.video_examples = _examples("video", self._videos)
 
-    def _crops(self) -> None:
-        with gr.Accordion("Crop", open=False):
-            gr.HTML(
-                '<p class="hint">The networks see what is in the box: let it show the same part of '
-                "both, a face or a whole figure. Drag it, or its corner.</p>"
-            )
-            with gr.Row():
-                with gr.Column(min_width=200):
-                    self.crop_source = crop_field("crop-source")
-                with gr.Column(min_width=200):
-                    self.crop_driving = crop_field("crop-driving")
-
-    def _choices(self) -> None:
-        with gr.Accordion("Choices", open=True):
-            self.motion = gr.Radio(
-                [
-                    ("Keep the picture's pose, take over how the video changes", RELATIVE),
-                    ("Take over the video's poses as they are", ABSOLUTE),
-                ],
-                value=RELATIVE if self._motion.relative else ABSOLUTE,
-                label="Motion",
-                info="The first suits most pictures; the second needs two figures of one build, "
-                "in one place.",
-            )
-            with gr.Row(elem_classes="switches"):
-                self.best_frame = gr.Checkbox(
-                    label="Start from the best frame",
-                    info="Looks for the frame whose pose is most like the picture's, and counts "
-                    "changes from there.",
-                )
-                self.adapt_scale = gr.Checkbox(
-                    value=self._motion.adapt_scale,
-                    label="Adapt the scale",
-                    info="Makes movements as large as the figure in the picture is, compared with "
-                    "the video's.",
-                )
-                self.smooth = gr.Checkbox(
-                    label="Smooth", info="Steadies movements that tremble; fast ones stay fast."
-                )
-                self.sound = gr.Checkbox(
-                    value=True, label="Sound", info="Keeps the sound of the driving video."
-                )
-                self.paste_back = gr.Checkbox(
-                    label="Paste back",
-                    info="Shows the result in the whole picture, with a soft edge, not the box "
-                    "alone.",
-                )
-
     def _outcome(self) -> None:
         self.result = gr.Video(
             label="Result",
             interactive=False,
             autoplay=True,
             loop=True,
-            height=380,
+            height=300,
             elem_id="result",
             buttons=[],
         )
@@ -139,22 +87,18 @@ class AnimateTab:
 
     def _listen(self) -> None:
         checks = {"concurrency_id": "check", "concurrency_limit": 2, "api_visibility": "private"}
-        taken = [self.picture, self.crop_source, self.status]
+        taken = [self.picture, self.panel.crop_source, self.status]
         self.picture.upload(self._take_picture, self.picture, taken, **checks)
-        self.picture.clear(self._drop_picture, None, [self.crop_source, self.status], **checks)
-        self.picture_examples.click(self._example_picture, self.picture_examples, taken, **checks)
-        taken = [self.driving, self.crop_driving, self.status]
-        self.driving.upload(self._take_driving, self.driving, taken, **checks)
-        self.driving.clear(self._drop_driving, None, [self.crop_driving, self.status], **checks)
-        self.video_examples.click(self._example_driving, self.video_examples, taken, **checks)
-        self.motion.change(
-            self._offer,
-            self.motion,
-            [self.best_frame, self.adapt_scale],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+        self.picture.clear(
+            self._drop_picture, None, [self.panel.crop_source, self.status], **checks
         )
+        self.picture_examples.click(self._example_picture, self.picture_examples, taken, **checks)
+        taken = [self.driving, self.panel.crop_driving, self.status]
+        self.driving.upload(self._take_driving, self.driving, taken, **checks)
+        self.driving.clear(
+            self._drop_driving, None, [self.panel.crop_driving, self.status], **checks
+        )
+        self.video_examples.click(self._example_driving, self.video_examples, taken, **checks)
         self._listen_to_buttons()
 
     def _listen_to_buttons(self) -> None:
@@ -163,7 +107,7 @@ class AnimateTab:
             self._begin, None, buttons, queue=False, api_visibility="private"
         ).then(
             self._animate,
-            self.chosen,
+            self.panel.chosen,
             [self.result, *buttons],
             show_progress="full",
             show_progress_on=self.result,
@@ -171,38 +115,10 @@ class AnimateTab:
             concurrency_limit=self._studio.limits.running,
             api_visibility="private",
         )
+        running.failure(self._refused, None, buttons, queue=False, api_visibility="private")
         self.cancel.click(
             self._cancel, None, buttons, cancels=[running], queue=False, api_visibility="private"
         )
-
-    @property
-    def chosen(self) -> list[Any]:
-        """The components that `choices` reads."""
-        crops = [self.crop_source, self.crop_driving]
-        switches = [self.best_frame, self.adapt_scale, self.smooth, self.sound, self.paste_back]
-        return [*crops, self.motion, *switches]
-
-    def choices(
-        self,
-        crop_source: object,
-        crop_driving: object,
-        motion: str,
-        best_frame: bool,
-        adapt_scale: bool,
-        smooth: bool,
-        sound: bool,
-        paste_back: bool,
-    ) -> Choices:
-        """What the components say, in the order of `chosen`."""
-        relative = motion == RELATIVE
-        options = AnimationOptions(
-            motion=self._motion._replace(relative=relative, adapt_scale=bool(adapt_scale)),
-            best_frame="auto" if best_frame and relative else None,
-            smooth=bool(smooth),
-            sound=bool(sound),
-            paste_back=bool(paste_back),
-        )
-        return Choices(options, read_crop(crop_source), read_crop(crop_driving))
 
     def _take_picture(self, upload: Path | None, request: gr.Request) -> list[Any]:
         return self._take("picture", upload, request)
@@ -225,7 +141,7 @@ class AnimateTab:
             if upload is None:
                 return [None, None, ""]
             preview = take(visit, upload)
-            return [visit.files[role], crop_value(preview), ""]
+            return [visit.files[role], crop_value(preview), taken_note(visit.files[role], upload)]
         except Exception as error:
             return [None, None, complaint(error)]
 
@@ -234,11 +150,6 @@ class AnimateTab:
 
     def _drop_driving(self, request: gr.Request) -> list[Any]:
         return self._take("driving", None, request)[1:]
-
-    def _offer(self, motion: str) -> list[Any]:
-        """Absolute motion starts from no frame and has no scale."""
-        relative = motion == RELATIVE
-        return [gr.update(interactive=relative), gr.update(interactive=relative)]
 
     def _begin(self, request: gr.Request) -> list[Any]:
         """What the buttons and the status show as soon as the button is pressed."""
@@ -258,7 +169,7 @@ class AnimateTab:
 
         try:
             visit = self._visits.of(request.session_hash)
-            animation = self._studio.animate(visit, self.choices(*chosen), show)
+            animation = self._studio.animate(visit, self.panel.read(*chosen), show)
         except Cancelled:
             return [None, *self._buttons(note("Cancelled."))]
         except Exception as error:
@@ -268,6 +179,11 @@ class AnimateTab:
         if animation.best_frame is not None:
             said += f" Started from frame {animation.best_frame}."
         return [animation.video, *self._buttons(note(said), result=animation.video)]
+
+    def _refused(self) -> list[Any]:
+        """The line of those who wait was full."""
+        waiting = counted(self._studio.limits.waiting, "request")
+        return self._buttons(complaint(UserError(f"{waiting} wait already; try again in a minute")))
 
     def _cancel(self, request: gr.Request) -> list[Any]:
         self._visits.of(request.session_hash).cancelled.set()
@@ -282,6 +198,15 @@ class AnimateTab:
             gr.update(value=result, interactive=result is not None),
             status,
         ]
+
+
+def taken_note(path: Path, upload: Path) -> str:
+    """What to know of a file that was taken: whether browsers show it."""
+    if path.suffix in _SHOWN:
+        return ""
+    return note(
+        f"{upload.name} is taken. Browsers do not show such videos; its first frame is under Crop."
+    )
 
 
 def _examples(kind: str, files: Sequence[Path]) -> gr.Dataset:

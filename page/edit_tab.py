@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from engine.errors import UserError
-from page.animate_tab import AnimateTab
+from page.choices import ChoicesPanel
 from page.fields import complaint, points_field, points_value, read_crop
 from page.studio import Studio
 from page.visits import Visits
@@ -20,11 +21,11 @@ class EditTab:
 
     Args:
         studio, visits: what does the work, and for whom.
-        animate: the tab whose picture and crop are edited.
+        panel: what was chosen, the crop among it.
         tab: this one.
     """
 
-    def __init__(self, studio: Studio, visits: Visits, *, animate: AnimateTab, tab: gr.Tab) -> None:
+    def __init__(self, studio: Studio, visits: Visits, *, panel: ChoicesPanel, tab: gr.Tab) -> None:
         self._studio = studio
         self._visits = visits
         gr.HTML(
@@ -38,7 +39,7 @@ class EditTab:
         for event in (tab.select, self.back.click):
             event(
                 self._open,
-                animate.crop_source,
+                panel.crop_source,
                 shown,
                 concurrency_id="step",
                 concurrency_limit=2,
@@ -46,10 +47,10 @@ class EditTab:
             )
         self.points.input(
             self._move,
-            [self.points, animate.crop_source],
+            [self.points, panel.crop_source],
             [self.points, self.status],
             show_progress="hidden",
-            trigger_mode="always_last",
+            trigger_mode="multiple",
             concurrency_id="step",
             concurrency_limit=2,
             api_visibility="private",
@@ -62,7 +63,8 @@ class EditTab:
             frame, points = self._studio.handles(visit, read_crop(crop))
         except Exception as error:
             return [None, gr.update(visible=False), complaint(error)]
-        return [points_value(frame, points), gr.update(visible=True), ""]
+        opened = secrets.token_hex(8)
+        return [points_value(frame, points) | {"opened": opened}, gr.update(visible=True), ""]
 
     def _move(self, value: object, crop: object, request: gr.Request) -> list[Any]:
         """The picture as keypoints that were dragged move it."""
@@ -73,4 +75,5 @@ class EditTab:
             frame = self._studio.move(visit, read_crop(crop), value["points"])
         except Exception as error:
             return [gr.skip(), complaint(error)]
-        return [points_value(frame, np.array(value["points"])), ""]
+        answer = {"opened": value.get("opened"), "answered": value.get("sent")}
+        return [points_value(frame, np.array(value["points"])) | answer, ""]

@@ -16,7 +16,7 @@ from PIL import Image
 from engine.drawing import spectrum
 from engine.errors import UserError
 from engine.framing import Box
-from page.studio import Preview
+from page.results import Preview
 
 _HERE = Path(__file__).parent
 _JPEG_QUALITY = 92
@@ -143,5 +143,6 @@ def complaint(error: Exception) -> str:
         _log.error("the page: unexpected", exc_info=error)
         error = UserError("something went wrong on this computer, which its log describes")
     sentence = str(error)
-    sentence = sentence[:1].upper() + sentence[1:]
+    if ":" not in sentence.split(" ")[0]:  # names of files stay as they are
+        sentence = sentence[:1].upper() + sentence[1:]
     return f'<p class="complaint" role="alert">{escape(sentence)}.</p>'

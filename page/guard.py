@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from page.limits import MEGA, Limits
+from page.visits import files_below
 
 # The page loads nothing from elsewhere, and a browser holds it to that.
 _POLICY = (
@@ -58,8 +59,8 @@ class Guard:
         if "://" in path or "/proxy=" in path:
             return 403, "This page fetches nothing from elsewhere."
         if path.rstrip("/").endswith("/upload") and scope["method"] == "POST":
-            sizes = (file.stat().st_size for file in self._folder.rglob("*") if file.is_file())
-            if sum(sizes) + self._most > self._room:
+            taken = sum(facts.st_size for _, facts in files_below(self._folder))
+            if taken + self._most > self._room:
                 return 413, "The page holds too many files now; try again in some minutes."
         return None
 

@@ -45,9 +45,9 @@ def build(
         with gr.Tab("Animate"):
             animate = AnimateTab(studio, visits, motion=motion, pictures=pictures, videos=videos)
         with gr.Tab("Look inside") as tab:
-            LookTab(studio, visits, animate=animate, tab=tab)
+            LookTab(studio, visits, panel=animate.panel, tab=tab)
         with gr.Tab("Edit") as tab:
-            EditTab(studio, visits, animate=animate, tab=tab)
+            EditTab(studio, visits, panel=animate.panel, tab=tab)
         gr.HTML(f'<p class="hint limits">{studio.limits.sentence()}</p>')
 
         def leave(request: gr.Request) -> None:

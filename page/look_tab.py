@@ -13,9 +13,10 @@ from engine.colouring import flow_picture, map_picture
 from engine.drawing import spectrum
 from engine.image import to_frame
 from engine.strips import keypoints_picture
-from page.animate_tab import AnimateTab
+from page.choices import ChoicesPanel
 from page.fields import complaint, data_url, note
-from page.studio import Seen, Studio
+from page.results import Seen
+from page.studio import Studio
 from page.visits import Visits
 
 
@@ -24,14 +25,14 @@ class LookTab:
 
     Args:
         studio, visits: what does the work, and for whom.
-        animate: the tab whose picture, video and choices are looked into.
+        panel: what was chosen for the animation that is looked into.
         tab: this one.
     """
 
-    def __init__(self, studio: Studio, visits: Visits, *, animate: AnimateTab, tab: gr.Tab) -> None:
+    def __init__(self, studio: Studio, visits: Visits, *, panel: ChoicesPanel, tab: gr.Tab) -> None:
         self._studio = studio
         self._visits = visits
-        self._animate = animate
+        self._panel = panel
         gr.HTML(
             '<p class="hint">Frame by frame, how the picture of the first tab is moved by its '
             "video: where the keypoints are, what moves with each of them, which pixel comes from "
@@ -45,7 +46,7 @@ class LookTab:
         shown = [self.slider, self.status, self.seen]
         tab.select(
             self._open,
-            animate.chosen,
+            panel.chosen,
             shown,
             show_progress="full",
             show_progress_on=self.seen,
@@ -55,7 +56,7 @@ class LookTab:
         )
         self.slider.change(
             self._look,
-            [self.slider, *animate.chosen],
+            [self.slider, *panel.chosen],
             [self.status, self.seen],
             show_progress="hidden",
             trigger_mode="always_last",
@@ -77,8 +78,7 @@ class LookTab:
 
         try:
             visit = self._visits.of(request.session_hash)
-            visit.begin()
-            film = self._studio.film(visit, self._animate.choices(*chosen), show)
+            film = self._studio.film(visit, self._panel.read(*chosen), show)
         except Exception as error:
             return [gr.update(visible=False), complaint(error), ""]
         last = len(film.numbers) - 1
@@ -89,7 +89,7 @@ class LookTab:
         """The status, and what is seen in a frame."""
         try:
             visit = self._visits.of(request.session_hash)
-            seen = self._studio.see(visit, self._animate.choices(*chosen), int(index))
+            seen = self._studio.see(visit, self._panel.read(*chosen), int(index))
         except Exception as error:
             return [complaint(error), ""]
         return [note(f"Frame {seen.number} of the driving video."), seen_html(seen)]
@@ -97,7 +97,10 @@ class LookTab:
 
 def seen_html(seen: Seen) -> str:
     """All pictures of a frame, titled, in two groups."""
-    groups = [("The whole", _whole(seen)), ("What moves with what", _parts(seen))]
+    groups = [
+        ("The whole", _whole(seen)),
+        ("What moves with what, and its share", _parts(seen)),
+    ]
     return "".join(
         f'<h3>{escape(title)}</h3><div class="figures">{"".join(figures)}</div>'
         for title, figures in ((title, list(figures)) for title, figures in groups)
@@ -126,13 +129,13 @@ def _parts(seen: Seen) -> Iterator[str]:
         return
     colours = [np.full(3, 128), *spectrum(len(parts.masks) - 1)]
     for number, (mask, picture) in enumerate(zip(parts.masks, parts.pictures, strict=True)):
+        name = f"keypoint {number}" if number else "background, at rest"
         colour = "rgb({},{},{})".format(*colours[number])
-        title = f"keypoint {number}" if number else "background, at rest"
-        yield _figure(title, to_frame(mask * picture), colour=colour)
+        yield _figure(f"{name}: {mask.mean():.0%}", to_frame(mask * picture), colour=colour)
 
 
 def _figure(title: str, picture: np.ndarray, *, colour: str | None = None) -> str:
-    style = f' style="border-color:{colour}"' if colour else ""
+    style = f' class="part" style="border-color:{colour}"' if colour else ""
     return (
         f'<figure><img src="{data_url(picture)}" alt="{escape(title)}"{style}>'
         f"<figcaption>{escape(title)}</figcaption></figure>"

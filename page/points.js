@@ -1,5 +1,10 @@
 // A picture with points to be dragged. The value: {image, width, height, colours, points: [[x, y]]},
-// in [-1, 1], where -1 and 1 are the centres of the first and last pixels. Each move triggers "input"; the answer brings a new image, for the points as they were then.
+// in [-1, 1], where -1 and 1 are the centres of the first and last pixels.
+//
+// Where the points are is known here. The server is sent them ("input") one time after the other,
+// the latest as soon as it has answered; an answer brings the image alone. A value with another
+// `opened` is a new picture, and brings points, too.
+const PATIENCE = 5000; // milliseconds, after which an answer is not waited for any longer
 const frame = document.createElement("div");
 const picture = document.createElement("img");
 const layer = document.createElement("div");
@@ -9,7 +14,10 @@ picture.alt = "the picture, as its keypoints move it";
 picture.draggable = false;
 frame.append(picture, layer);
 let points = [];
-let dragged = null;
+let opened = null;
+let moves = 0;
+let sent = 0;
+let since = null; // when the points that are not yet answered were sent
 
 function show() {
     const value = props.value;
@@ -17,25 +25,59 @@ function show() {
     frame.hidden = !value;
     if (!value) return;
     if (picture.src !== value.image) picture.src = value.image;
-    if (dragged === null) points = value.points.map((point) => [...point]);
+    if (value.opened !== opened) {
+        opened = value.opened;
+        points = value.points.map((point) => [...point]);
+        moves = sent = 0;
+        since = null;
+    } else if (value.answered === sent) {
+        since = null;
+    }
     while (layer.children.length > points.length) layer.lastChild.remove();
     while (layer.children.length < points.length) layer.append(handle(layer.children.length));
     points.forEach(place);
+    send();
 }
 
 function place([x, y], index) {
+    const { width, height, colours } = props.value;
     const dot = layer.children[index];
-    const { width, height } = props.value;
     dot.style.left = `${100 * (0.5 + (x + 1) / 2 * (width - 1)) / width}%`;
     dot.style.top = `${100 * (0.5 + (y + 1) / 2 * (height - 1)) / height}%`;
-    dot.style.background = props.value.colours[index];
+    dot.style.background = colours[index];
 }
 
 function put(index, x, y) {
     points[index] = [Math.max(-1, Math.min(1, x)), Math.max(-1, Math.min(1, y))];
     place(points[index], index);
-    props.value = { ...props.value, points: points.map((point) => [...point]) };
+    moves += 1;
+    send();
+}
+
+function send() {
+    if (moves === sent || (since !== null && Date.now() - since < PATIENCE)) return;
+    sent = moves;
+    since = Date.now();
+    props.value = { ...props.value, points: points.map((point) => [...point]), sent };
     trigger("input");
+}
+
+function drag(index) {
+    const follow = (now) => {
+        const area = picture.getBoundingClientRect();
+        const { width, height } = props.value;
+        const x = (now.clientX - area.left) / area.width * width - 0.5;
+        const y = (now.clientY - area.top) / area.height * height - 0.5;
+        put(index, 2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1);
+    };
+    const end = () => {
+        window.removeEventListener("pointermove", follow);
+        window.removeEventListener("pointerup", end);
+        window.removeEventListener("pointercancel", end);
+    };
+    window.addEventListener("pointermove", follow);
+    window.addEventListener("pointerup", end);
+    window.addEventListener("pointercancel", end);
 }
 
 function handle(index) {
@@ -46,23 +88,7 @@ function handle(index) {
     dot.addEventListener("pointerdown", (event) => {
         event.preventDefault();
         dot.focus({ preventScroll: true });
-        dragged = index;
-        const follow = (now) => {
-            const area = picture.getBoundingClientRect();
-            const { width, height } = props.value;
-            const x = (now.clientX - area.left) / area.width * width - 0.5;
-            const y = (now.clientY - area.top) / area.height * height - 0.5;
-            put(index, 2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1);
-        };
-        const end = () => {
-            dragged = null;
-            window.removeEventListener("pointermove", follow);
-            window.removeEventListener("pointerup", end);
-            window.removeEventListener("pointercancel", end);
-        };
-        window.addEventListener("pointermove", follow);
-        window.addEventListener("pointerup", end);
-        window.addEventListener("pointercancel", end);
+        drag(index);
     });
     dot.addEventListener("keydown", (event) => {
         const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -8,26 +8,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 
-from engine.animation import Animation, AnimationOptions, Progress, animate_scene
+from engine.animation import Animation, Progress, animate_scene
 from engine.animator import Animator
 from engine.clip import open_cut_clip
 from engine.errors import UserError
-from engine.film import Film, Look, look, make_film
+from engine.film import Film, look, make_film
 from engine.framing import Box, choose_box
 from engine.image import read_image, resize_frame, to_frame, to_tensor
 from engine.scene import Scene, open_scene
-from modules.generator import Source
 from modules.keypoints import Keypoints
 from page.limits import Limits
+from page.results import Choices, Preview, Seen, Subject
 from page.uploads import Kind, check_upload
 from page.visits import Visit, place_copy
 
@@ -43,52 +41,6 @@ T = TypeVar("T")
 
 class Cancelled(Exception):  # noqa: N818 - a person's wish, no error.
     """The person pressed Cancel, or is gone."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a person chose; None for a crop: the middle."""
-
-    options: AnimationOptions
-    crop_source: Box | None = None
-    crop_driving: Box | None = None
-
-
-class Preview(NamedTuple):
-    """A picture or a video's first frame, to draw a crop on.
-
-    Attributes:
-        frame: uint8 (h, w, 3), as small as it is shown.
-        size: (H, W) of what it shows.
-        box: the part that the networks see if nothing is chosen.
-    """
-
-    frame: np.ndarray
-    size: tuple[int, int]
-    box: Box
-
-
-class Seen(NamedTuple):
-    """One frame of a film: what goes in, and what the networks see.
-
-    Attributes:
-        number: of the frame in the driving video.
-        driving, source: uint8 (h, w, 3), as the networks see them.
-        driving_keypoints, source_keypoints: (K, 2), (x, y) in [-1, 1].
-        look: the rest.
-    """
-
-    number: int
-    driving: np.ndarray
-    driving_keypoints: np.ndarray
-    source: np.ndarray
-    source_keypoints: np.ndarray
-    look: Look
-
-
-class _Subject(NamedTuple):
-    frame: np.ndarray
-    source: Source
 
 
 class Studio:
@@ -160,14 +112,14 @@ class Studio:
             Cancelled: the person wanted it to end.
         """
         visit.drop("result")
-        result = visit.new("animated", ".mp4")
+        result, cancelled = visit.new("animated", ".mp4"), visit.cancelled
         with self._working(visit), self._scene(visit, choices) as scene:
             animation = animate_scene(
                 self.animator,
                 scene,
                 choices.options,
                 result_video=result,
-                progress=_until_cancelled(visit.cancelled, progress),
+                progress=_until(lambda: cancelled.is_set() or visit.closed, progress),
             )
             visit.keep("result", result)
             return animation
@@ -207,7 +159,7 @@ class Studio:
                     scene.clip,
                     choices.options,
                     count=LOOKED_AT,
-                    progress=_until_cancelled(visit.cancelled, progress),
+                    progress=_until(lambda: visit.closed, progress),
                 )
 
         files = (visit.files.get("picture"), visit.files.get("driving"))
@@ -239,16 +191,16 @@ class Studio:
 
     # ----- what all of it needs
 
-    def _subject(self, visit: Visit, crop: Box | None) -> _Subject:
+    def _subject(self, visit: Visit, crop: Box | None) -> Subject:
         """The picture of a visit, encoded once."""
         path = visit.need("picture", NO_PICTURE)
 
-        def encode() -> _Subject:
+        def encode() -> Subject:
             picture = read_image(path)
             size = (picture.shape[0], picture.shape[1])
             box = choose_box(size, self.frame_shape[:2], chosen=crop, name=path)
             frame = resize_frame(box.cut(picture), self.frame_shape[:2])
-            return _Subject(frame, self.animator.encode(to_tensor(frame)))
+            return Subject(frame, self.animator.encode(to_tensor(frame)))
 
         return visit.remember("subject").get((path, crop), encode)
 
@@ -271,9 +223,11 @@ class Studio:
                 raise UserError(str(error).replace(f"{visit.folder}{os.sep}", "")) from error
 
 
-def _until_cancelled(cancelled: Event, progress: Progress) -> Progress:
+def _until(unwanted: Callable[[], bool], progress: Progress) -> Progress:
+    """A progress that ends what calls it once it is no longer wanted."""
+
     def show(stage: str, done: int, total: int) -> None:
-        if cancelled.is_set():
+        if unwanted():
             raise Cancelled
         progress(stage, done, total)
 

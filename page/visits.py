@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 from engine.errors import UserError
 
 UPLOAD_SECONDS = 90  # longer than any check takes
-MOST_VISITS = 100
+MOST_VISITS = 50
 _SWEEP_SECONDS = 15
 
 T = TypeVar("T")
@@ -26,14 +27,14 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """Something worked out once, for as long as what it was worked out from stays the same."""
 
-    key: object = None
-    value: T | None = None
+    _held: tuple[object, T] | None = None
 
     def get(self, key: object, make: Callable[[], T]) -> T:
-        if self.value is None or self.key != key:
-            self.value = None
-            self.key, self.value = key, make()
-        return self.value
+        held = self._held
+        if held is None or held[0] != key:
+            self._held = None  # Two of them would take the memory of two.
+            held = self._held = (key, make())
+        return held[1]
 
 
 @dataclass
@@ -43,8 +44,7 @@ class Visit:
     Attributes:
         folder: with a name that nobody can guess.
         files: what is there, by what it is for.
-        cancelled: set when what is being computed for this page should stop; each animation that
-            is asked for gets a new one.
+        cancelled: set when the animation that was asked for last should stop; each gets a new one.
         kept: results of earlier requests, by what they are for.
     """
 
@@ -54,14 +54,14 @@ class Visit:
     kept: dict[str, Kept] = field(default_factory=dict)
     used: float = field(default_factory=time.monotonic)
     closed: bool = False
+    _dropped: list[Path] = field(default_factory=list)
     _users: int = 0
     _count: int = 0
     _lock: Lock = field(default_factory=Lock)
 
     def begin(self) -> None:
         """An animation is asked for: what was cancelled before does not concern it."""
-        if not self.closed:
-            self.cancelled = Event()
+        self.cancelled = Event()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -81,14 +81,13 @@ class Visit:
             with self._lock:
                 self._users -= 1
                 self.used = time.monotonic()
-                self._remove_if_done()
+                self._tidy_if_done()
 
     def close(self) -> None:
-        """Stop what is being computed and delete the files, as soon as nothing needs them."""
-        self.cancelled.set()
+        """Let what is being computed stop, and delete the files as soon as nothing needs them."""
         with self._lock:
             self.closed = True
-            self._remove_if_done()
+            self._tidy_if_done()
 
     def idle_since(self) -> float:
         """When it was last used; never, while something is being computed for it."""
@@ -106,10 +105,12 @@ class Visit:
         return path
 
     def drop(self, role: str) -> None:
-        """Delete the file for a use, if there is one."""
-        former = self.files.pop(role, None)
-        if former is not None:
-            former.unlink(missing_ok=True)
+        """Delete the file for a use, if there is one, as soon as nothing is being computed."""
+        with self._lock:
+            former = self.files.pop(role, None)
+            if former is not None:
+                self._dropped.append(former)
+            self._tidy_if_done()
 
     def need(self, role: str, remedy: str) -> Path:
         """The file for a use.
@@ -126,8 +127,12 @@ class Visit:
         """What is kept under this name."""
         return self.kept.setdefault(role, Kept())
 
-    def _remove_if_done(self) -> None:
-        if self.closed and not self._users:
+    def _tidy_if_done(self) -> None:
+        if self._users:
+            return
+        while self._dropped:
+            self._dropped.pop().unlink(missing_ok=True)
+        if self.closed:
             self.kept.clear()
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -185,10 +190,8 @@ class Visits:
     def sweep(self) -> None:
         """Delete uploads that were looked at, or never will be, and visits that nobody uses."""
         now = time.time()
-        for path in self.folder.rglob("*"):
-            if self._home in (path, *path.parents) or not path.is_file():
-                continue
-            if now - path.lstat().st_ctime > UPLOAD_SECONDS:
+        for path, facts in files_below(self.folder):
+            if self._home not in path.parents and now - facts.st_ctime > UPLOAD_SECONDS:
                 path.unlink(missing_ok=True)
         with self._lock:
             oldest = time.monotonic() - 60 * self._minutes
@@ -215,6 +218,15 @@ class Visits:
         for name in list(self._open):
             self.close(name)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """All files in a folder, while others come and go."""
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            facts = path.lstat()
+            if stat.S_ISREG(facts.st_mode):
+                yield path, facts
 
 
 def place_copy(upload: Path, path: Path) -> None:

@@ -25,7 +25,8 @@ from modules.keypoints import MotionTransfer
 from page import studio as studio_module
 from page import uploads, visits
 from page.limits import Limits
-from page.studio import Cancelled, Choices, Studio
+from page.results import Choices
+from page.studio import Cancelled, Studio
 from page.visits import Visit, Visits
 
 COUNT = 9
@@ -146,6 +147,30 @@ def test_cancelling_ends_the_computation_and_leaves_no_result(studio: Studio, vi
     assert files_below(visit.folder) == before
     visit.begin()
     assert studio.animate(visit, DEFAULT, nothing).num_frames == COUNT
+
+
+def test_looking_inside_meanwhile_leaves_cancelling_as_it_was(studio: Studio, visit: Visit) -> None:
+    def cancel(stage: str, done: int, total: int) -> None:
+        assert done == 1
+        studio.see(visit, DEFAULT, 2)
+        visit.cancelled.set()
+
+    with pytest.raises(Cancelled):
+        studio.animate(visit, DEFAULT, cancel)
+
+
+def test_a_driving_video_that_is_replaced_meanwhile_is_read_to_its_end(
+    everybody: Visits, studio: Studio, visit: Visit
+) -> None:
+    former = visit.files["driving"]
+
+    def replace(stage: str, done: int, total: int) -> None:
+        if done == 1:
+            studio.take_driving(visit, upload(everybody, "other.mp4"))
+            assert former.exists()
+
+    studio.animate(visit, DEFAULT, replace)
+    assert not former.exists() and visit.files["driving"].exists()
 
 
 def test_who_has_brought_nothing_is_told_what_to_bring(studio: Studio, everybody: Visits) -> None:
