@@ -14,6 +14,7 @@ from page.choices import ChoicesPanel
 from page.fields import (
     complaint,
     crop_value,
+    gif_button,
     note,
     picture_field,
     video_field,
@@ -63,6 +64,7 @@ class AnimateTab:
             self.picture_examples = _examples("image", self._pictures)
         with gr.Column(min_width=240):
             self.driving = video_field("Driving video")
+            self.gif = gif_button("or a GIF")
             self.video_examples = _examples("video", self._videos)
 
     def _outcome(self) -> None:
@@ -95,6 +97,7 @@ class AnimateTab:
         self.picture_examples.click(self._example_picture, self.picture_examples, taken, **checks)
         taken = [self.driving, self.panel.crop_driving, self.status]
         self.driving.upload(self._take_driving, self.driving, taken, **checks)
+        self.gif.upload(self._take_driving, self.gif, taken, **checks)
         self.driving.clear(
             self._drop_driving, None, [self.panel.crop_driving, self.status], **checks
         )
@@ -141,7 +144,11 @@ class AnimateTab:
             if upload is None:
                 return [None, None, ""]
             preview = take(visit, upload)
-            return [visit.files[role], crop_value(preview), taken_note(visit.files[role], upload)]
+            path = visit.files[role]
+            if path.suffix in _SHOWN:
+                return [path, crop_value(preview), ""]
+            said = f"{upload.name} is taken. It cannot be played here; under Crop is how it begins."
+            return [None, crop_value(preview), note(said)]
         except Exception as error:
             return [None, None, complaint(error)]
 
@@ -198,15 +205,6 @@ class AnimateTab:
             gr.update(value=result, interactive=result is not None),
             status,
         ]
-
-
-def taken_note(path: Path, upload: Path) -> str:
-    """What to know of a file that was taken: whether browsers show it."""
-    if path.suffix in _SHOWN:
-        return ""
-    return note(
-        f"{upload.name} is taken. Browsers do not show such videos; its first frame is under Crop."
-    )
 
 
 def _examples(kind: str, files: Sequence[Path]) -> gr.Dataset:

@@ -43,6 +43,13 @@ def video_field(label: str) -> gr.Video:
     return _only_uploads(field)
 
 
+def gif_button(label: str) -> gr.UploadButton:
+    """A button for what the field for videos does not let through; as its value."""
+    return _only_uploads(
+        gr.UploadButton(label, file_types=[".gif"], file_count="single", size="sm", elem_id="gif")
+    )
+
+
 def _only_uploads(field: Any) -> Any:
     """Let a field for files give the path of an upload as it is, and take no address.
 

@@ -35,6 +35,8 @@ DEMO = ROOT / "demo"
 SECONDS = 120  # for what takes some on an idle machine
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FILES = {field: f"#{field} input[type=file]" for field in ("picture", "driving")}
+FILES["gif"] = "input[type=file][accept*=gif]"
 # What was checked is shown from the folder of the visit.
 TAKEN = {"picture": "#picture img[src*=visits]", "driving": "#driving video[src*=visits]"}
 LIMITS = {"megabytes": 3, "seconds": 20, "running": 2, "waiting": 3}
@@ -292,19 +294,28 @@ def test_hostile_files_are_refused_within_seconds_in_little_memory(
     bring(page, DEMO / "source.png")
     before = server.peak_memory()
     for field, path, sentence in (
-        ("driving", hostile.vast_gif(tmp_path / "bomb.gif"), "16,000 x 16,000 pixels"),
+        ("gif", hostile.vast_gif(tmp_path / "bomb.gif"), "16,000 x 16,000 pixels"),
         ("driving", hostile.long_video(tmp_path / "long.mp4"), "lasts 10,800 seconds"),
-        ("driving", hostile.many_frames_gif(tmp_path / "many.gif", frames=9000), "frames"),
+        ("gif", hostile.many_frames_gif(tmp_path / "many.gif", frames=9000), "frames"),
         ("picture", hostile.vast_png(tmp_path / "vast.png"), "20,000 x 20,000 pixels"),
     ):
         if field == "picture":
             clear(page, "picture")
         started = time.monotonic()
-        page.set_input_files(f"#{field} input[type=file]", str(path))
+        page.set_input_files(FILES[field], str(path))
         page.wait_for_selector(f".complaint:has-text('{sentence}')")
         assert time.monotonic() - started < 20
     assert server.peak_memory() < before + 100
     assert not [path for path in server.folder.rglob("*.gif") if path.is_file()]
+
+
+def test_a_gif_moves_a_picture(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit()
+    bring(page, DEMO / "source.png")
+    page.set_input_files(FILES["gif"], str(short_clip(tmp_path / "short.gif")))
+    page.wait_for_selector("text=short.gif is taken")
+    page.click("#go")
+    page.wait_for_selector("text=8 frames")
 
 
 def test_a_file_that_is_too_heavy_is_a_sentence(visit: Callable[..., Any], tmp_path: Path) -> None:
