@@ -64,8 +64,8 @@ class AnimateTab:
             self.picture_examples = _examples("image", self._pictures)
         with gr.Column(min_width=240):
             self.driving = video_field("Driving video")
-            self.gif = gif_button("or a GIF")
             self.video_examples = _examples("video", self._videos)
+            self.gif = gif_button("or a GIF")
 
     def _outcome(self) -> None:
         self.result = gr.Video(
