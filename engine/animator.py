@@ -86,7 +86,7 @@ class Animator:
         on_cpu = device.type == "cpu"
         self.generator = place(fold(generator, dtype=precision, winograd=on_cpu), device)
         self._trained = kp_detector, generator
-        self.compiled = compile and can_compile(device)
+        self.compiled = compile and can_compile(device, asked="--compile")
         if self.compiled:
             compile_networks(self.kp_detector, self.generator)
 

@@ -11,6 +11,7 @@ from torchvision.models import VGG19_Weights, vgg19
 from config.schema import Config
 from engine.build import Networks, build_networks
 from engine.checkpoint import read_torch_file
+from engine.compilation import can_compile
 from engine.device import place
 from engine.errors import UserError
 from engine.training import FullModels, Options, Trainer
@@ -43,7 +44,7 @@ def build_trainer(
     if params.freeze_batch_norm:
         for trained in networks:
             freeze_statistics(trained)
-    if params.compile:
+    if params.compile and can_compile(device, asked="train_params.compile"):
         for network in (*networks, models.generator.vgg):
             network.compile()
     return Trainer(

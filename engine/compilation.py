@@ -11,16 +11,20 @@ from modules.keypoint_detector import KPDetector
 _log = logging.getLogger(__name__)
 
 
-def can_compile(device: torch.device) -> bool:
+def can_compile(device: torch.device, *, asked: str) -> bool:
     """Whether torch.compile works here; a line says so if not.
 
     It takes a C++ compiler (CPU) or Triton (GPU), which may be missing.
+
+    Args:
+        device: where it is to run.
+        asked: the flag or setting that asks for it.
     """
     try:
         torch.compile(_trial)(torch.zeros(8, device=device))
     except (RuntimeError, ImportError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
-        _log.warning("--compile: this machine cannot (%s); running without", reason)
+        _log.warning("%s: this machine cannot (%s); running without", asked, reason)
         return False
     return True
 

@@ -73,7 +73,7 @@ def test_compiled_code_sees_one_batch_size(golden: Golden, monkeypatch: pytest.M
         monkeypatch.setattr(kp_detector, "forward", watched(kp_detector.forward))
         monkeypatch.setattr(generator, "paint", watched(generator.paint))
 
-    monkeypatch.setattr(animator_module, "can_compile", lambda device: True)
+    monkeypatch.setattr(animator_module, "can_compile", lambda device, asked: True)
     monkeypatch.setattr(animator_module, "compile_networks", watch)
     found = predictions(golden, animator_of(golden, compile=True))
     assert sizes == {BATCH_SIZE}

@@ -11,10 +11,12 @@ from commands import SIZE, thin_vgg_in_place, tiny_tree
 from torch import Tensor, nn
 
 from config.schema import parse_config
-from engine import build_training, measures
+from engine import build_training, guard, measures
 from engine.build import Networks
 from engine.build_training import build_trainer
+from engine.checkpoint import AVERAGE
 from engine.errors import UserError
+from engine.guard import keypoint_state, keypoint_warnings
 from engine.measures import RunningMeans, Stopwatch, with_total
 from engine.sampling import EpochSampler
 from engine.training import Options, Trainer
@@ -28,6 +30,7 @@ def trainer(
     milestones: Sequence[int] = (),
     generator_gan: float = 0.0,
     options: Options = Options(),  # noqa: B008
+    compile: bool = False,
 ) -> Trainer:
     """Tiny networks, the same ones each time."""
     config = parse_config(tiny_tree(Path()), "tiny")
@@ -39,6 +42,7 @@ def trainer(
         lr_generator=RATES["generator"],
         lr_discriminator=RATES["discriminator"],
         lr_kp_detector=RATES["kp_detector"],
+        compile=compile,
     )
     torch.manual_seed(0)
     config = replace(config, train_params=params)
@@ -167,6 +171,47 @@ def test_an_optimizer_that_does_not_fit_is_named_with_a_remedy() -> None:
         training.load_state_dict(Path("x"), state)
 
 
+@pytest.mark.slow
+def test_compiled_networks_train_as_others_do() -> None:
+    """And nothing of their compilation shows in a checkpoint or in the average."""
+    losses, states = [], []
+    for compile in (False, True):
+        training = trainer(options=Options(ema_decay=0.9), compile=compile)
+        torch.manual_seed(3)
+        results = [training.step(*images(number)) for number in range(2)]
+        terms = [{name: term.item() for name, term in r.losses.items()} for r in results]
+        losses.append(terms)
+        states.append(training.state_dict())
+        assert (training.networks.generator._compiled_call_impl is not None) == compile
+    for found, expected in zip(losses[1], losses[0], strict=True):
+        assert found == pytest.approx(expected, rel=1e-3)
+    assert states[0].keys() == states[1].keys()
+    for name in (*Networks._fields, AVERAGE):
+        assert state_names(states[0][name]) == state_names(states[1][name])
+
+
+def state_names(state: object) -> list[str]:
+    """The names of all tensors of nested states."""
+    assert isinstance(state, dict)
+    return [
+        f"{key}.{inner}"
+        for key, value in state.items()
+        for inner in (state_names(value) if isinstance(value, dict) else [""])
+    ]
+
+
+def test_training_goes_on_without_a_compiler(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(function: object) -> None:
+        raise RuntimeError("no C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    training = trainer(compile=True)
+    assert training.step(*images(0)).offender is None
+    assert "train_params.compile: this machine cannot (no C++ compiler found)" in caplog.text
+
+
 # ----- the order of items
 
 
@@ -192,6 +237,44 @@ def test_an_epoch_can_start_in_its_midst() -> None:
     for first_item in (0, 20, 50, 60):
         assert order_of(sampler, 3, first_item=first_item) == whole[first_item:]
         assert len(sampler) == len(whole[first_item:])
+
+
+# ----- warnings
+
+
+def test_keypoints_that_lie_together_or_at_the_edge_are_told_apart() -> None:
+    corners = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]])
+    spread, at_edge = keypoint_state(torch.stack([corners, corners]))
+    assert spread.item() == pytest.approx(0.5**0.5)
+    assert at_edge.item() == 0
+    assert keypoint_state(corners[None] / 20).spread.item() == pytest.approx(0.05 * 0.5**0.5)
+    beyond = torch.tensor([[[-1.2, 0.0], [0.3, 0.99], [1.0, 1.0], [0.1, 0.2]]])
+    assert keypoint_state(beyond).at_edge.item() == 0.75
+
+
+@pytest.mark.parametrize(
+    ("spread", "at_edge", "names"),
+    [
+        (0.3, 0.0, set()),
+        (0.3, 0.5, set()),
+        (0.04, 0.0, {"keypoints_collapsed"}),
+        (0.3, 0.75, {"keypoints_leave"}),
+        (0.04, 0.75, {"keypoints_collapsed", "keypoints_leave"}),
+    ],
+)
+def test_lost_keypoints_are_warned_of_once_training_is_under_way(
+    spread: float, at_edge: float, names: set[str]
+) -> None:
+    assert keypoint_warnings(guard.FIRST_CHECK, spread, at_edge).keys() == names
+    assert keypoint_warnings(guard.FIRST_CHECK - 1, spread, at_edge) == {}
+
+
+def test_ten_skipped_steps_are_too_many_with_or_without_a_checkpoint() -> None:
+    guard.check_skipped(9, "loss perceptual", None)
+    with pytest.raises(UserError, match=r"^loss perceptual: not finite in 10 .* begin again"):
+        guard.check_skipped(10, "loss perceptual", None)
+    with pytest.raises(UserError, match=r"go on with --checkpoint x\.pth\.tar"):
+        guard.check_skipped(10, "loss perceptual", Path("x.pth.tar"))
 
 
 # ----- measures
