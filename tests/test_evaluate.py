@@ -1,6 +1,7 @@
 """evaluate.py scores a folder of results against a folder of truths."""
 
 import json
+import os
 from pathlib import Path
 
 import clips
@@ -297,6 +298,9 @@ def test_a_second_run_scores_only_what_is_new(
     assert scored == ["a", "b", "c", "b", "c"]
     report_of(folders, "--size", "16")
     assert scored[5:] == ["a", "b", "c"]
+    os.utime(folders[1] / "b.png", ns=(1, 1))  # of the same name and size, but another moment
+    report_of(folders, "--size", "16")
+    assert scored[8:] == ["b"]
 
 
 def test_scores_are_kept_where_asked(folders: tuple[Path, Path], tmp_path: Path) -> None:
