@@ -36,6 +36,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train
+import training_run
 from config.schema import load_config
 from engine import guard
 from engine.build import Networks, build_networks
@@ -685,7 +686,7 @@ def test_keypoints_that_collapse_are_warned_of_once(
 ) -> None:
     with (
         patch.multiple(guard, FIRST_CHECK=1, SMALLEST_SPREAD=2),
-        patch.object(train, "STEPS_BETWEEN_SCALARS", 2),
+        patch.object(training_run, "STEPS_BETWEEN_SCALARS", 2),
     ):
         training("--config", config, "--log_dir", tmp_path).output()
     folder = run_folder(tmp_path)
@@ -695,7 +696,7 @@ def test_keypoints_that_collapse_are_warned_of_once(
 
 
 def test_a_person_sees_a_picture_before_the_first_epoch_ends(config: Path, tmp_path: Path) -> None:
-    with patch.object(train, "EARLY_LOOK_SECONDS", 0):
+    with patch.object(training_run, "EARLY_LOOK_SECONDS", 0):
         training("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_epochs=1")
     names = sorted(path.name for path in (run_folder(tmp_path) / "train-vis").iterdir())
     assert names == ["00000000-rec.png", "00000001-rec.png"]
