@@ -26,9 +26,10 @@ def feature_distance(
 
 
 def mean_absolute_difference(a: Tensor, b: Tensor) -> Tensor:
-    """mean |a - b|, summed in float32, in fewer passes over memory than abs and mean take."""
+    """mean |a - b|, in fewer passes over memory than abs and mean take; float32 or better."""
     difference = a - b
-    return torch.linalg.vector_norm(difference, ord=1, dtype=torch.float32) / difference.numel()
+    dtype = torch.promote_types(difference.dtype, torch.float32)
+    return torch.linalg.vector_norm(difference, ord=1, dtype=dtype) / difference.numel()
 
 
 def lsgan_generator(fake: Tensor) -> Tensor:
