@@ -18,8 +18,8 @@ from modules.upsampling import interleave, split_upsampled
 from modules.util import DownBlock2d, Hourglass, ResBlock2d, SameBlock2d, UpBlock2d
 from modules.winograd import WinogradConvolution
 
-# From how many channels on Winograd's convolutions are faster: on two cores with AVX512-BF16 and
-# 64 x 64 pixels, 1.45 times in bfloat16 and 1.2 in float32 with 256 of them, 0.8 and 1.2 with 128.
+# From how many channels on Winograd's convolutions are faster: on two AMD cores with AVX512-BF16
+# and 64 x 64 pixels, 1.45 times in bfloat16 and 1.2 in float32 with 256, 0.8 and 1.2 with 128.
 _WIDE = 256
 
 N = TypeVar("N", bound=nn.Module)
@@ -31,7 +31,7 @@ def fold(network: N, *, dtype: torch.dtype = torch.float32, winograd: bool = Fal
     Args:
         network: a detector or a generator, trained.
         dtype: of weights and feature maps; coordinates, softmaxes and flows stay in float32.
-        winograd: compute wide residual blocks by Winograd's algorithm, which pays on a CPU.
+        winograd: compute wide residual blocks as Winograd's, which paid on the CPU tried.
     """
     replaced: dict[int, nn.Module] = {}
     # Children before their parents; what is replaced here, deepcopy takes instead of copying it.

@@ -48,7 +48,8 @@ def winograd_kernels(weight: Tensor) -> Tensor:
 def _winograd(x: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
     """A 3x3 convolution of stride 1 that keeps the size: (B, C, H, W) -> (B, out, H, W).
 
-    One operation for torch.compile, which would else take its loops apart. It has no gradient.
+    One operation for torch.compile, which would else take its loops apart. It has no gradient, and
+    in float16 a quarter of the range of a direct convolution.
 
     Args:
         x: feature maps, in the type of the rest; fastest if channels last.
@@ -79,7 +80,8 @@ def _convolve(x: Tensor, kernels: Tensor, bias: Tensor, out: Tensor) -> None:
     _input_transform(x.movedim(1, 0), tall.movedim(2, 1))
     tiles = x.new_empty(4, 4, batch, rows, columns, channels)
     _input_transform(tall.movedim(3, 0), tiles.movedim(1, 0).movedim(4, 1))
-    products = torch.bmm(tiles.view(16, -1, channels), kernels)              # (16, B R S, out)
+    with torch.autocast(x.device.type, enabled=False):
+        products = torch.bmm(tiles.view(16, -1, channels), kernels)          # (16, B R S, out)
     products = products.view(4, 4, batch, rows, columns, features)
     wide = x.new_empty(2, 4, batch, rows, columns, features)
     _output_transform(products, wide)

@@ -52,6 +52,11 @@ def test_half_precision_is_summed_in_float32() -> None:
     assert_close(a.grad, torch.full_like(a, 1 / 3000), rtol=2**-8, atol=0)
 
 
+def test_a_large_map_is_summed_to_its_end() -> None:
+    distance = feature_distance([torch.ones(1, 8, 2048, 2048)], [torch.zeros(1)], [1.0])
+    assert distance.item() == pytest.approx(1, rel=1e-5)
+
+
 def test_adversarial_terms_by_hand() -> None:
     fake = torch.tensor([0.0, 0.5, 1.0, 3.0]).view(1, 1, 2, 2)
     real = torch.tensor([1.0, 1.0, 0.5, -1.0]).view(1, 1, 2, 2)

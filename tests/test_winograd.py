@@ -1,11 +1,16 @@
 """Winograd's convolutions are convolutions."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
+from engine.build import build_inference_networks, choose_config
+from engine.checkpoint import load_weights, read_torch_file
+from modules import folding
 from modules import winograd as module
 from modules.folding import fold
 from modules.util import ResBlock2d
@@ -53,6 +58,34 @@ def test_bfloat16_loses_at_most_a_hundredth() -> None:
     found = WinogradConvolution(weight, bias, dtype=torch.bfloat16)(x)
     assert found.dtype == torch.bfloat16
     assert (found - exact).square().mean().sqrt() < 0.01 * exact.std()
+
+
+@torch.no_grad()
+def test_autocast_does_not_round_what_is_to_be_exact() -> None:
+    x, weight, bias = (tensor.float() for tensor in drawn((6, 4)))
+    kernels = winograd_kernels(weight)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = winograd(x, kernels, bias)
+    assert_close(found, F.conv2d(x, weight, bias, padding=1), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_trained_networks_make_the_same_frames_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(__file__).parents[1] / "demo" / "checkpoint.pth.tar"
+    state = read_torch_file(path)
+    config = choose_config(None, [], checkpoint=path, state=state)
+    networks = build_inference_networks(config.model_params)
+    load_weights(path, state, networks._asdict())
+    image = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    image = F.interpolate(image, size=config.dataset_params.frame_shape[:2], mode="bilinear")
+    keypoints = networks.kp_detector.eval()(image)
+    exact = fold(networks.generator)(image, keypoints, keypoints).prediction
+    monkeypatch.setattr(folding, "_WIDE", 1)
+    for dtype, least_psnr in ((torch.float32, 100), (torch.bfloat16, 42)):
+        generator = fold(networks.generator, dtype=dtype, winograd=True)
+        assert any(isinstance(part, WinogradConvolution) for part in generator.modules())
+        error = (generator(image, keypoints, keypoints).prediction - exact).square().mean()
+        assert -10 * error.log10() >= least_psnr
 
 
 @torch.no_grad()

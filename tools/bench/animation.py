@@ -48,8 +48,8 @@ class Speed(NamedTuple):
     """The speed of an Animator.
 
     Attributes:
-        work: GFLOP per driving frame in convolutions and matrix products, as executed; a
-            convolution counts the same whether a library or Winograd's algorithm saves some of it.
+        work: GFLOP per driving frame in convolutions and matrix products. A convolution counts in
+            full, whether or not a library or Winograd's algorithm saves some of it.
         milliseconds: per frame, by part.
         end_to_end: frames per second from a video file to a video file, the parts overlapping.
         first_batch: seconds until the first batch is done, compiling included.

@@ -35,6 +35,8 @@ def _in_two_steps(block: UpBlock2d) -> nn.Module:
 
 
 class _WholeBlur(nn.Module):
+    """AntiAliasInterpolation2d that blurs every pixel, and then leaves most of them out."""
+
     weight: Tensor
 
     def __init__(self, down: AntiAliasInterpolation2d) -> None:
