@@ -200,8 +200,9 @@ def test_two_visits_at_a_time_get_each_their_own(
         thread.join()
     frames = {name: iio.imread(path, plugin="pyav") for name, path in found.items()}
     alone = iio.imread(studio.animate(visit, DEFAULT, nothing).video, plugin="pyav")
-    assert np.abs(frames["a"].astype(int) - alone.astype(int)).max() <= 2
-    assert np.abs(frames["a"].astype(int) - frames["b"].astype(int)).mean() > 1
+    # Noise, which these frames are, comes out of an encoder a little different each time.
+    off = np.abs(frames["a"].astype(int) - alone.astype(int)).mean()
+    assert 10 * off < np.abs(frames["a"].astype(int) - frames["b"].astype(int)).mean()
 
 
 # ----- looking inside, editing
