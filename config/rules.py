@@ -71,6 +71,12 @@ def _model_rules(config: Config) -> Iterator[str]:
             "model_params.generator_params.estimate_occlusion_map: true needs dense_motion_params, "
             "whose network estimates the map; add that section or write false"
         )
+    if generator.copy_visible and not generator.estimate_occlusion_map:
+        yield (
+            "model_params.generator_params.copy_visible: true needs "
+            "model_params.generator_params.estimate_occlusion_map: true; write true there or "
+            "false here"
+        )
 
 
 def _size_rules(model: ModelParams, height: int, width: int) -> Iterator[str]:

@@ -111,6 +111,7 @@ class GeneratorParams:
     num_down_blocks: Annotated[int, Range(0, 16)]  # 0: the features stay as fine as the image
     num_bottleneck_blocks: Count
     estimate_occlusion_map: bool = False
+    copy_visible: bool = False
     dense_motion_params: DenseMotionParams | None = None
 
 

@@ -61,6 +61,7 @@ def build_generator(model: ModelParams) -> OcclusionAwareGenerator:
         num_down_blocks=params.num_down_blocks,
         num_bottleneck_blocks=params.num_bottleneck_blocks,
         dense_motion_network=dense_motion_network,
+        copy_visible=params.copy_visible,
     )
 
 

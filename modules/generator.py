@@ -67,6 +67,8 @@ class OcclusionAwareGenerator(nn.Module):
         num_down_blocks: d; the features are warped at 1 / 2^d of the image.
         num_bottleneck_blocks: residual blocks between the warp and the way up.
         dense_motion_network: where pixels come from; None for a plain auto-encoder.
+        copy_visible: take the pixels that the occlusion map calls visible from the warped source
+            itself, and paint the others alone. Not in the paper: what stands still stays exact.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class OcclusionAwareGenerator(nn.Module):
         num_down_blocks: int,
         num_bottleneck_blocks: int,
         dense_motion_network: DenseMotionNetwork | None = None,
+        copy_visible: bool = False,
     ) -> None:
         super().__init__()
+        self.copy_visible = copy_visible
         widths = [min(max_features, block_expansion * 2**i) for i in range(num_down_blocks + 1)]
         self.dense_motion_network = dense_motion_network
         self.first = SameBlock2d(num_channels, widths[0], kernel_size=7)
@@ -103,7 +107,8 @@ class OcclusionAwareGenerator(nn.Module):
         motion = None
         if self.dense_motion_network is not None:
             motion = self.dense_motion_network(source.image, source.keypoints, kp_driving)
-        return Generated(self.paint(source.features, motion), source.image, motion)
+        generated = Generated(self.paint(source.features, motion), source.image, motion)
+        return _with_visible_copied(generated) if self.copy_visible else generated
 
     def paint(self, features: Tensor, motion: DenseMotion | None) -> Tensor:
         """Encoded features (B, F, h, w), moved by a motion -> image (B, C, H, W) in [0, 1]."""
@@ -125,3 +130,12 @@ class OcclusionAwareGenerator(nn.Module):
         if motion.occlusion_map is None:
             return moved
         return moved * resize_map(motion.occlusion_map, size).to(moved.dtype)
+
+
+def _with_visible_copied(generated: Generated) -> Generated:
+    """Painted only where the occlusion map is 0, the warped source where it is 1."""
+    painted, image, motion = generated
+    if motion is None or motion.occlusion_map is None or generated.deformed is None:
+        return generated
+    visible = resize_map(motion.occlusion_map, spatial_size(image))               # (B, 1, H, W)
+    return generated._replace(prediction=painted.lerp(generated.deformed, visible))

@@ -151,6 +151,10 @@ RULES = [
         f"{GENERATOR}.estimate_occlusion_map: true needs dense_motion_params",
     ),
     (
+        [f"{GENERATOR}.copy_visible=true", f"{GENERATOR}.estimate_occlusion_map=false"],
+        f"{GENERATOR}.copy_visible: true needs {GENERATOR}.estimate_occlusion_map: true",
+    ),
+    (
         [f"{LOSSES}.generator_gan=1", f"{DISCRIMINATOR}.scales=[1, 0.3]"],
         f"{DISCRIMINATOR}.scales: 0.3 is not one of train_params.scales",
     ),

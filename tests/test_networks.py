@@ -1,5 +1,7 @@
 """The networks, tiny and untrained: what holds whatever their weights are."""
 
+import math
+
 import pytest
 import torch
 from tiny_networks import (
@@ -298,6 +300,24 @@ def test_features_move_with_the_image() -> None:
     # So does the picture of what moved; the motion network warped one of its own.
     assert_close(generated.deformed, generated.motion.sparse_deformed[:, 2])
     assert (generated.deformed - image).abs().max() > 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale_factor", [1, 0.5])
+def test_copying_takes_what_is_visible_from_the_source_and_paints_the_rest(
+    scale_factor: float,
+) -> None:
+    network = tiny_motion_network(scale_factor=scale_factor)
+    painter, copier = tiny_generator(network), tiny_generator(network, copy_visible=True)
+    copier.load_state_dict(painter.state_dict())
+    image, *keypoints = torch.rand(2, 3, *SIZE), random_keypoints(), random_keypoints()
+    for visible in (1.0, 0.25, 0.0):
+        bias = torch.inf if visible == 1 else math.log(max(visible, 1e-30) / (1 - visible))
+        fill(network.occlusion, bias=bias)
+        painted, copied = painter(image, *keypoints), copier(image, *keypoints)
+        mixed = visible * painted.deformed + (1 - visible) * painted.prediction
+        assert_close(copied.prediction, mixed, atol=1e-6, rtol=0)
+        assert (painted.prediction - painted.deformed).abs().max() > 0.1
 
 
 @torch.no_grad()

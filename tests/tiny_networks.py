@@ -66,7 +66,10 @@ def tiny_motion_network(
 
 
 def tiny_generator(
-    motion_network: DenseMotionNetwork | None, *, num_down_blocks: int = 2
+    motion_network: DenseMotionNetwork | None,
+    *,
+    num_down_blocks: int = 2,
+    copy_visible: bool = False,
 ) -> OcclusionAwareGenerator:
     generator = OcclusionAwareGenerator(
         num_channels=3,
@@ -75,6 +78,7 @@ def tiny_generator(
         num_down_blocks=num_down_blocks,
         num_bottleneck_blocks=1,
         dense_motion_network=motion_network,
+        copy_visible=copy_visible,
     )
     lively(generator)
     return generator.eval()
