@@ -18,8 +18,9 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# A process for each core, with a thread each.
 tests: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 # What takes minutes: memory over long videos, whole commands in several processes.
 slow: $(INSTALLED)

@@ -29,7 +29,6 @@ from commands import (
     golden_checkpoint,
     golden_tree,
     run_here,
-    run_process,
     torchrun,
     write_config,
     write_folder,
@@ -164,11 +163,13 @@ def test_every_kind_of_driving_video(
     assert (shown - expected).abs().mean().item() < 0.05  # H.264, with halved chroma
 
 
-def test_the_command_itself(tmp_path: Path, picture: Path, square: list[np.ndarray]) -> None:
-    """From a folder that is not the project's, to the default result file."""
+def test_the_result_lies_where_the_command_was_given(
+    tmp_path: Path, picture: Path, square: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_folder(tmp_path / "driving", square)
+    monkeypatch.chdir(tmp_path)
     files = ["--source_image", picture, "--driving_video", "driving"]
-    done = run_process("animate", *networks_of(NAME, tmp_path), *files, cwd=tmp_path)
+    done = run_here(animate.main, *networks_of(NAME, tmp_path), *files)
     assert done.output().startswith("result.mp4: 7 frames in ")
     with open_video(tmp_path / "result.mp4") as result:
         assert result.num_frames == 7

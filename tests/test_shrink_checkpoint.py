@@ -1,28 +1,22 @@
 """The small checkpoint loads like the whole one and animates alike."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
+from commands import run_here, run_process
 from golden_files import FOLDER, load_golden
 
 from engine.checkpoint import load_weights, read_torch_file
+from tools import shrink_checkpoint
 
-ROOT = Path(__file__).parent.parent
 WHOLE = FOLDER / "small-jacobian.pth.tar"
-
-
-def shrink(checkpoint: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tools" / "shrink_checkpoint.py")]
-    command += ["--checkpoint", str(checkpoint), "--out", str(out)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @torch.no_grad()
 def test_it_animates_like_the_whole(tmp_path: Path) -> None:
     small = tmp_path / "small.pth.tar"
-    assert shrink(WHOLE, small).returncode == 0
+    files = ["--checkpoint", WHOLE, "--out", small]
+    run_process("tools/shrink_checkpoint", *files, cwd=tmp_path).output()
     assert small.stat().st_size < 0.8 * WHOLE.stat().st_size
 
     golden = load_golden("small-jacobian")
@@ -40,8 +34,6 @@ def test_it_animates_like_the_whole(tmp_path: Path) -> None:
 
 def test_a_file_without_networks_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 1}, tmp_path / "odd.pth.tar")
-    done = shrink(tmp_path / "odd.pth.tar", tmp_path / "small.pth.tar")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert "holds no generator" in done.stderr
+    arguments = ["--checkpoint", tmp_path / "odd.pth.tar", "--out", tmp_path / "small.pth.tar"]
+    assert "holds no generator" in run_here(shrink_checkpoint.main, *arguments).error()
     assert not (tmp_path / "small.pth.tar").exists()

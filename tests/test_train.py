@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from unittest.mock import patch
@@ -35,6 +36,7 @@ from commands import (
 )
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import train
 import training_run
@@ -50,6 +52,7 @@ from frames_dataset import FramePair, TrainingPairs
 SEED = 5
 EPOCHS, STEPS_AN_EPOCH = 3, 4
 MILESTONES = [1, 2]
+UNTESTED = ("--set", "train_params.validation_freq=0")  # where the test videos are of no interest
 LAYOUT = {
     *Networks._fields,
     *(f"optimizer_{name}" for name in Networks._fields),
@@ -232,14 +235,15 @@ def test_each_epoch_draws_other_frames(config: Path, tmp_path: Path) -> None:
         return step(trainer, *images)
 
     with patch.object(Trainer, "step", recording):
-        training("--config", config, "--log_dir", tmp_path).output()
+        training("--config", config, "--log_dir", tmp_path, *UNTESTED).output()
     pairs = torch.stack(seen).transpose(1, 2).flatten(0, 1)  # (pairs, source and driving, C, H, W)
     levels = pairs.view(EPOCHS, 2 * STEPS_AN_EPOCH, -1).mean(-1).sort().values
     assert len(levels.unique(dim=0)) == EPOCHS
 
 
 def test_seeds_differ(config: Path, whole_run: Path, tmp_path: Path) -> None:
-    training("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_epochs=1")
+    one_epoch = ["--set", "train_params.num_epochs=1", *UNTESTED]
+    training("--config", config, "--log_dir", tmp_path, *one_epoch)
     first = read_torch_file(last_checkpoint(run_folder(tmp_path)))
     assert first["seed"] == 0
     lines = [(run / "log.txt").read_text().split() for run in (run_folder(tmp_path), whole_run)]
@@ -273,9 +277,8 @@ def test_dry_run_prints_the_config_and_writes_nothing(
 
 
 def test_runs_of_one_moment_have_folders_of_their_own(tree: Tree, tmp_path: Path) -> None:
+    tree["train_params"] |= {"num_epochs": 1, "num_repeats": 1, "validation_freq": 0}
     config = write_config(tmp_path / "run.yaml", tree)
-    tree["train_params"]["num_epochs"] = 1
-    config = write_config(config, tree)
     with patch.object(train.time, "strftime", return_value="20300101-000000"):
         for _ in range(3):
             training("--config", config, "--log_dir", tmp_path / "log").output()
@@ -333,8 +336,9 @@ def assert_stopped_and_resumed(done: Finished, whole_run: Path, *, at_step: int)
     assert_same_end(checkpoint.parent, whole_run)
 
 
-@pytest.mark.parametrize("at_step", [1, 6, 8])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "at_step"), [(signal.SIGINT, 1), (signal.SIGTERM, 6), (signal.SIGINT, 8)]
+)
 def test_a_signal_saves_in_mid_epoch_and_the_run_goes_on_from_there(
     config: Path, whole_run: Path, tmp_path: Path, number: signal.Signals, at_step: int
 ) -> None:
@@ -404,6 +408,17 @@ def test_workers_leave_signals_to_their_parent() -> None:
             signal.signal(number, handler)
 
 
+@contextmanager
+def finding_losses_soon() -> Iterator[None]:
+    """Let torch look after its workers every tenth of a second, where it does so every 5 s."""
+    waiting = _MultiProcessingDataLoaderIter._try_get_data
+    with (
+        patch("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1),
+        patch.object(waiting, "__defaults__", (0.1,)),
+    ):
+        yield
+
+
 def losing_workers(at_steps: range) -> Callable[..., StepResult]:
     """A Trainer.step in the midst of which a worker is killed, at some steps, counted from 1."""
     step, count = Trainer.step, 0
@@ -425,7 +440,7 @@ def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(
     arguments = ["--config", config, "--log_dir", tmp_path, "--seed", SEED]
     with (
         patch.object(Trainer, "step", losing_workers(range(2, 7, 4))),
-        patch("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1),
+        finding_losses_soon(),
     ):
         training(*arguments, "--set", "train_params.num_workers=1").output()
     folder = run_folder(tmp_path)
@@ -443,7 +458,7 @@ def test_workers_that_are_killed_again_at_once_end_the_run(
 
     with (
         patch.object(TrainingPairs, "draw", die),
-        patch("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1),
+        finding_losses_soon(),
     ):
         done = training(
             *("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_workers=2")
@@ -473,7 +488,7 @@ def test_a_checkpoint_beside_another_config_gets_a_folder_of_its_own(
     shutil.copy(last_checkpoint(whole_run), downloads / "mine.pth.tar")
     (downloads / "config.yaml").write_text("# my notes\n")
     monkeypatch.chdir(tmp_path)
-    more = ["--set", f"train_params.num_epochs={EPOCHS + 1}"]
+    more = ["--set", f"train_params.num_epochs={EPOCHS + 1}", *UNTESTED]
     training("--checkpoint", downloads / "mine.pth.tar", *more).output()
     assert sorted(path.name for path in downloads.iterdir()) == ["config.yaml", "mine.pth.tar"]
     assert (downloads / "config.yaml").read_text() == "# my notes\n"
@@ -497,7 +512,7 @@ def test_a_second_ctrl_c_ends_at_once(config: Path, tmp_path: Path) -> None:
 
     before = signal.getsignal(signal.SIGINT)
     with patch.object(Trainer, "step", interrupting(6, twice)):
-        done = training("--config", config, "--log_dir", tmp_path)
+        done = training("--config", config, "--log_dir", tmp_path, *UNTESTED)
     assert done.code == 130
     assert signal.getsignal(signal.SIGINT) is before
     assert read_torch_file(last_checkpoint(run_folder(tmp_path)))["step"] == STEPS_AN_EPOCH
@@ -507,7 +522,7 @@ def test_a_larger_batch_after_an_interruption_ends_that_epoch(config: Path, tmp_
     """Eight items an epoch, two steps of two done: none of a step of six is left."""
     step = interrupting(2, lambda: os.kill(os.getpid(), signal.SIGINT))
     with patch.object(Trainer, "step", step):
-        training("--config", config, "--log_dir", tmp_path)
+        training("--config", config, "--log_dir", tmp_path, *UNTESTED)
     folder = run_folder(tmp_path)
     overrides = ["--set", "train_params.batch_size=6", "--set", "train_params.num_epochs=2"]
     training("--checkpoint", folder / "last-checkpoint.pth.tar", *overrides).output()
@@ -552,7 +567,7 @@ def test_init_from_takes_the_weights_and_begins_anew(
     tree["train_params"] |= dict.fromkeys(("lr_generator", "lr_kp_detector"), 0)
     tree["train_params"]["num_epochs"] = 1
     caplog.set_level(logging.INFO)
-    folder = train_tree(tmp_path, tree, "--init_from", last_checkpoint(whole_run))
+    folder = train_tree(tmp_path, tree, "--init_from", last_checkpoint(whole_run), *UNTESTED)
     (finding,) = [record.getMessage() for record in caplog.records if "anew" in record.message]
     assert "discriminator.discs.1.down_blocks.0.conv.weight" in finding
 
@@ -571,7 +586,7 @@ def test_init_from_takes_a_discriminator_that_fits(
     whole_run: Path, config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = last_checkpoint(whole_run)
-    overrides = ["--set", "train_params.num_epochs=1"]
+    overrides = ["--set", "train_params.num_epochs=1", *UNTESTED]
     caplog.set_level(logging.INFO)
     training("--init_from", source, "--log_dir", tmp_path, *overrides).output()
     assert caplog.text.count("tensors taken from") == len(Networks._fields)
@@ -583,7 +598,7 @@ def test_init_from_takes_a_discriminator_that_fits(
 
 def test_a_rate_of_zero_leaves_the_detector_as_it_is(tree: Tree, tmp_path: Path) -> None:
     tree["train_params"] |= {"lr_kp_detector": 0, "num_epochs": 1}
-    folder = train_tree(tmp_path, tree)
+    folder = train_tree(tmp_path, tree, *UNTESTED)
     content = read_torch_file(last_checkpoint(folder))
     networks = initial_networks(tmp_path / "run.yaml", seed=0)
     for key, value in networks.kp_detector.named_parameters():
@@ -606,7 +621,7 @@ def test_clips_that_cannot_be_used_are_skipped_and_counted(
     )
     tree["dataset_params"]["root_dir"] = str(root)
     tree["train_params"] |= {"num_epochs": 1, "num_repeats": 2}
-    folder = train_tree(tmp_path, tree)
+    folder = train_tree(tmp_path, tree, *UNTESTED)
     (found,) = re.findall(r"skipped_clips (\d+)", (folder / "log.txt").read_text())
     assert int(found) >= 4  # each of the two is drawn twice
     assert curve(folder, "data/skipped_clips") == {6: int(found)}
@@ -621,7 +636,7 @@ def test_a_test_clip_that_cannot_be_read_does_not_end_a_training(
 ) -> None:
     root = write_dataset(tmp_path / "data")
     tree["dataset_params"]["root_dir"] = str(root)
-    tree["train_params"]["num_epochs"] = 1
+    tree["train_params"] |= {"num_epochs": 1, "num_repeats": 1}
     one_less = train_tree(tmp_path, tree, "--set", "reconstruction_params.num_videos=1")
     expected = curve(one_less, "test/l1")
     (root / "test" / "f.mp4").write_bytes(b"damaged")
@@ -653,7 +668,7 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(
     config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with patch.object(Trainer, "step", poisoned(range(6, 9))):
-        training("--config", config, "--log_dir", tmp_path).output()
+        training("--config", config, "--log_dir", tmp_path, *UNTESTED).output()
     folder = run_folder(tmp_path)
     assert re.findall(r"skipped_steps (\d)", (folder / "log.txt").read_text()) == ["0", "3", "0"]
     assert curve(folder, "data/skipped_steps") == {10: 3}
@@ -664,7 +679,7 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(
 
 
 def test_ten_skipped_steps_in_a_row_end_the_run(config: Path, tmp_path: Path) -> None:
-    more = ["--set", "train_params.num_epochs=5"]
+    more = ["--set", "train_params.num_epochs=5", *UNTESTED]
     with patch.object(Trainer, "step", poisoned(range(7, 99))):
         done = training("--config", config, "--log_dir", tmp_path, *more)
     good = run_folder(tmp_path) / "00000001-checkpoint.pth.tar"
@@ -684,11 +699,12 @@ def test_too_little_memory_names_what_to_lower(config: Path, tmp_path: Path) -> 
 def test_keypoints_that_collapse_are_warned_of_once(
     config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    two_epochs = ["--set", "train_params.num_epochs=2", *UNTESTED]
     with (
         patch.multiple(guard, FIRST_CHECK=1, SMALLEST_SPREAD=2),
         patch.object(training_run, "STEPS_BETWEEN_SCALARS", 2),
     ):
-        training("--config", config, "--log_dir", tmp_path).output()
+        training("--config", config, "--log_dir", tmp_path, *two_epochs).output()
     folder = run_folder(tmp_path)
     assert caplog.text.count("keypoints lie within") == 1
     assert (folder / "log.txt").read_text().count("keypoints lie within") == 1
@@ -697,7 +713,8 @@ def test_keypoints_that_collapse_are_warned_of_once(
 
 def test_a_person_sees_a_picture_before_the_first_epoch_ends(config: Path, tmp_path: Path) -> None:
     with patch.object(training_run, "EARLY_LOOK_SECONDS", 0):
-        training("--config", config, "--log_dir", tmp_path, "--set", "train_params.num_epochs=1")
+        one_epoch = ["--set", "train_params.num_epochs=1", *UNTESTED]
+        training("--config", config, "--log_dir", tmp_path, *one_epoch)
     names = sorted(path.name for path in (run_folder(tmp_path) / "train-vis").iterdir())
     assert names == ["00000000-rec.png", "00000001-rec.png"]
 
