@@ -33,7 +33,7 @@ from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import rebuild
 from engine.evaluator import Evaluator, Wanted, build_evaluator
-from engine.output import FrameFolder, check_file, check_folder, write_json
+from engine.output import FrameFolder, check_folder, check_report, write_json
 from engine.precision import PRECISIONS
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
 from engine.score_words import as_dict, table
@@ -94,7 +94,8 @@ def reconstruct(args: argparse.Namespace, device: torch.device) -> None:
     check_videos(videos, config)
     folder = (args.log_dir or args.checkpoint.parent) / "reconstruction"
     check_folder(folder)
-    check_report(args)
+    if args.json is not None:
+        check_report("--json", args.json, [args.checkpoint, args.config])
     lpips = None if args.lpips == "none" else args.lpips
     evaluator = build_evaluator(Wanted(args.weights or weights_folder(), lpips), device)
     first = distributed.is_first()
@@ -118,19 +119,6 @@ def reconstruct(args: argparse.Namespace, device: torch.device) -> None:
         }
         write_json(args.json, report)
     print_scores(scores, folder, evaluator)
-
-
-def check_report(args: argparse.Namespace) -> None:
-    """See that the report can be written, and would replace nothing that it is from.
-
-    Raises:
-        UserError: it cannot, or would.
-    """
-    if args.json is None:
-        return
-    if args.json.resolve() in (args.checkpoint.resolve(), args.config and args.config.resolve()):
-        raise UserError(f"{args.json}: --json would write over it; name another file")
-    check_file(args.json)
 
 
 def check_videos(videos: Sequence[Path], config: Config) -> None:

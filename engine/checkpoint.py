@@ -73,11 +73,18 @@ def load_weights(
 
 
 def with_averages(state: Mapping) -> dict:
-    """A checkpoint's content; its averaged weights, where it has them, replace the last ones."""
-    return {
-        **state,
-        **{name: state[AVERAGE][name] for name in state.get(AVERAGE, {}) if name in state},
-    }
+    """A checkpoint's content; its averaged weights, where it has them, replace the last ones.
+
+    Raises:
+        UserError: something else is in their place.
+    """
+    average = state.get(AVERAGE, {})
+    if not isinstance(average, Mapping):
+        kind = type(average).__name__
+        raise UserError(
+            f"the checkpoint's {AVERAGE}: of type {kind}, not state dicts; get a whole copy"
+        )
+    return {**state, **{name: average[name] for name in average if name in state}}
 
 
 def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[str, Tensor]) -> None:

@@ -2,11 +2,13 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from engine.animator import Animator
 from engine.device import place
+from engine.errors import UserError
 from engine.metrics import Array
 from modules.dense_motion import DenseMotion
 from modules.generator import Source
@@ -44,8 +46,15 @@ class Parts(NamedTuple):
 
 @torch.inference_mode()
 def inspect(animator: Animator, source: Source, frames: Tensor) -> Inspected:
-    """Look at how a source would be moved to frames (B, C, H, W) in [0, 1], poses as they are."""
-    return inspect_at(animator, source, animator.kp_detector(place(frames, animator.device)))
+    """Look at how a source would be moved to frames (B, C, H, W) in [0, 1], poses as they are.
+
+    Raises:
+        UserError: what the networks find is not finite.
+    """
+    found = inspect_at(animator, source, animator.kp_detector(place(frames, animator.device)))
+    if not all(np.isfinite(part).all() for part in found if part is not None):
+        raise UserError("the networks find NaN or infinite values; take another checkpoint")
+    return found
 
 
 @torch.inference_mode()

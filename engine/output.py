@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,17 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file to write")
     check_folder(path.parent)
+
+
+def check_report(flag: str, path: Path, read: Iterable[Path | None]) -> None:
+    """See that the file that a flag names can be written, and is none of those that are read.
+
+    Raises:
+        UserError: it cannot, or is.
+    """
+    if path.resolve() in {it.resolve() for it in read if it is not None}:
+        raise UserError(f"{path}: {flag} would write over it; name another file")
+    check_file(path)
 
 
 def make_new_folder(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """Networks that others have trained and published, from files that a person has put in place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,17 @@ def weights_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
+def lpips_files(name: str, folder: Path) -> list[Path]:
+    """The files that load_lpips reads: the backbone's weights, and the linear ones."""
+    backbone = _BACKBONES[name]
+    return [folder / Path(backbone.url).name, folder / backbone.linear]
+
+
+def body_file(folder: Path) -> Path:
+    """The file that load_body_detector reads."""
+    return folder / Path(_BODY_URL).name
+
+
 def load_lpips(name: str, folder: Path) -> LPIPS:
     """LPIPS 0.1 on AlexNet (`alex`) or VGG16 (`vgg`).
 
@@ -48,8 +59,7 @@ def load_lpips(name: str, folder: Path) -> LPIPS:
         UserError: a file there is something else.
     """
     backbone = _BACKBONES[name]
-    images = folder / Path(backbone.url).name
-    linear = folder / backbone.linear
+    images, linear = lpips_files(name, folder)
     _require(images, backbone.url)
     _require(linear, f"lpips/weights/v0.1/{name}.pth of the Python package lpips")
     from torchvision.models import alexnet
@@ -66,7 +76,7 @@ def load_body_detector(folder: Path) -> nn.Module:
 
     Raises: as load_lpips.
     """
-    path = folder / Path(_BODY_URL).name
+    path = body_file(folder)
     _require(path, _BODY_URL)
     from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
@@ -81,16 +91,30 @@ def _require(path: Path, origin: str) -> None:
         raise MissingWeights(f"put {origin} at {path}, or name its folder with --weights")
 
 
-def _below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _below(prefix: str, state: Mapping) -> dict[str, Tensor]:
     """The entries whose keys begin so, without that."""
-    return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+    return {
+        str(key).removeprefix(prefix): state[key] for key in state if str(key).startswith(prefix)
+    }
 
 
-def _fill(network: nn.Module, path: Path, state: Mapping[str, Tensor]) -> None:
+def _fill(network: nn.Module, path: Path, state: Mapping) -> None:
+    """Take a file's weights, of any precision, in float32.
+
+    Raises:
+        UserError: they are of another network, or are no numbers.
+    """
     try:
-        network.load_state_dict(state, assign=True)
+        network.load_state_dict({str(key): state[key] for key in state}, assign=True)
     except RuntimeError as error:
         raise UserError(f"{path}: of another network; get a whole copy") from error
+    network.float()
+    _check_finite(network.state_dict().values(), path)
+
+
+def _check_finite(weights: Iterable[Tensor], path: Path) -> None:
+    if not all(weight.isfinite().all() for weight in weights):
+        raise UserError(f"{path}: holds NaN or infinite weights; get a whole copy")
 
 
 def _linear_weights(path: Path, layers: nn.Sequential, backbone: _Backbone) -> list[Tensor]:
@@ -106,4 +130,5 @@ def _linear_weights(path: Path, layers: nn.Sequential, backbone: _Backbone) -> l
         if not isinstance(weight, Tensor) or weight.shape != (1, layer.out_channels, 1, 1):
             raise UserError(f"{path}: not the linear weights of LPIPS 0.1; get a whole copy")
         weights.append(weight.float())
+    _check_finite(weights, path)
     return weights

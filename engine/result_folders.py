@@ -45,13 +45,18 @@ def check_match(matched: Matched, *, partial: bool) -> None:
 def score_pairs(
     matched: Matched, shape: Shape, evaluator: Evaluator, cache_folder: Path
 ) -> list[VideoScore]:
-    """Score each pair, or take what an earlier run has found."""
+    """Score each pair, or take what an earlier run has found.
+
+    Raises:
+        UserError: a video is damaged, or scores cannot be kept in the folder; before any is scored,
+            something else is where they would be.
+    """
     cache = ScoreCache(cache_folder, {**evaluator.settings, "shape": shape})
     num_frames = sum(pair.num_frames for pair in matched.pairs)
+    known = [cache.find(pair) for pair in matched.pairs]
     scores = []
     with tqdm(total=num_frames, unit="frame", disable=None) as bar:
-        for pair in matched.pairs:
-            score = cache.find(pair)
+        for pair, score in zip(matched.pairs, known, strict=True):
             if score is None:
                 frames = ticking(bar, frames_of(pair, shape))
                 score = score_video(pair.name, frames, evaluator.metrics)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine.errors import UserError
+from engine.identity import file_state
 from engine.matching import VideoPair
 from engine.output import check_folder, write_json
 from engine.scoring import Series, VideoScore
@@ -13,11 +15,14 @@ from engine.video_reader import image_files
 _VERSION = 1
 """Counts up whenever the same frames give other numbers."""
 
+_MARK = {"written_by": "evaluate.py"}
+_FIRST_LINES = json.dumps(_MARK, indent=2).removesuffix("\n}")
+
 
 class ScoreCache:
     """A small JSON file for each video, valid as long as its files and the settings are the same.
 
-    Files are told by name, size and time of change.
+    Files are told by name, size and time of change. None but its own are ever replaced.
 
     Args:
         folder: where the scores lie; made where it is missing.
@@ -28,14 +33,22 @@ class ScoreCache:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
-        check_folder(folder)
+        try:
+            check_folder(folder)
+        except UserError as error:
+            raise UserError(f"{error} with --cache") from error
         self._folder = folder
         self._settings = dict(settings)
 
     def find(self, pair: VideoPair) -> VideoScore | None:
-        """What was stored for these very files and settings, if anything."""
+        """What was stored for these very files and settings, if anything.
+
+        Raises:
+            UserError: something else than scores is where they would be stored.
+        """
+        text = self._read(pair)
         try:
-            content = json.loads(self._path(pair).read_text())
+            content = json.loads(text)
             if content["key"] != self._key(pair):
                 return None
             series = {
@@ -43,13 +56,26 @@ class ScoreCache:
                 for kind, (values, weights) in content["series"].items()
             }
             return VideoScore(pair.name, content["num_frames"], series)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None  # It is missing, or was cut off: computed again, it is replaced.
+
+    def _read(self, pair: VideoPair) -> str:
+        """What a file of ours holds; nothing if it is missing, or empty after a crash."""
+        path = self._path(pair)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise _foreign(path) from error
+        if text and not text.startswith(_FIRST_LINES):
+            raise _foreign(path)
+        return text
 
     def store(self, pair: VideoPair, score: VideoScore) -> None:
         """Keep a score. Raises UserError if the disk is full."""
-        content = {"key": self._key(pair), "num_frames": score.num_frames, "series": score.series}
-        write_json(self._path(pair), content)
+        about = {"key": self._key(pair), "num_frames": score.num_frames}
+        write_json(self._path(pair), _MARK | about | {"series": score.series})
 
     def _path(self, pair: VideoPair) -> Path:
         return self._folder / f"{pair.name}.json"
@@ -60,8 +86,12 @@ class ScoreCache:
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path}: no scores that evaluate.py wrote; move it, or name another folder with --cache"
+    )
+
+
 def _state_of(video: Path) -> list[tuple[str, int, int]]:
-    """(path, size in bytes, time of change) of each file of a video."""
-    files = sorted(image_files(video)) if video.is_dir() else [video]
-    states = ((file, file.stat()) for file in files)
-    return [(str(file.resolve()), state.st_size, state.st_mtime_ns) for file, state in states]
+    """The state of each file of a video."""
+    return [file_state(it) for it in (sorted(image_files(video)) if video.is_dir() else [video])]

@@ -448,3 +448,16 @@ def test_what_does_not_fit_is_answered_in_one_line(
     for text in ("", "[]", '{"size": 64}'):
         (folder / "puppets.json").write_text(text)
         assert "puppets.json: unreadable" in run_on(folder, checkpoint).error()
+
+
+def test_scores_replace_nothing_that_they_are_from(
+    puppets: PuppetSet, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(puppets.folder, folder)
+    own = shutil.copy(checkpoint, tmp_path / "own.pth.tar")
+    for file in (own, folder / "puppets.json"):
+        before = file.read_bytes()
+        error = run_on(folder, own, "--json", file).error()
+        assert error == f"{file}: --json would write over it; name another file"
+        assert file.read_bytes() == before

@@ -29,7 +29,8 @@ from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
 from engine.command_line import OneLineErrors, run
 from engine.device import choose_device
-from engine.output import check_folder, write_json
+from engine.output import check_report, write_json
+from tools.puppets.dataset import MANIFEST
 from tools.puppets.evaluation import evaluate_puppets
 from tools.puppets.reading import open_set
 from tools.puppets.words import as_dict, print_scores
@@ -64,7 +65,8 @@ def main() -> None:
     data = config.dataset_params
     puppets = open_set(args.data or Path(data.root_dir), frame_shape=data.frame_shape)
     if args.json is not None:
-        check_folder(args.json.parent)
+        read = [args.checkpoint, args.config, puppets.folder / MANIFEST]
+        check_report("--json", args.json, read)
 
     scores = evaluate_puppets(animator, puppets, build_motion_transfer(config)).scores
     if args.json is not None:
