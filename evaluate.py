@@ -15,58 +15,41 @@ see. docs/evaluation.md defines every number.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from config.schema import Config, dump_config
-from engine.animator import Animator
-from engine.build import build_inference_networks, build_motion_transfer, choose_config
-from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.command_line import OneLineErrors, run
-from engine.device import announce, choose_device
+from engine.device import choose_device
 from engine.errors import UserError
 from engine.evaluator import (
     FEATURE_DETECTORS,
     KEYPOINT_DETECTORS,
-    Evaluator,
     Files,
     Wanted,
     build_evaluator,
 )
-from engine.identity import checkpoint_facts, machine_facts
-from engine.matching import Shape, match_videos
-from engine.output import check_file, write_json
+from engine.matching import Shape
+from engine.output import check_report
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
-from engine.report import MOST_RUNS, write_report
-from engine.result_folders import (
-    Scored,
-    check_match,
-    notes_of,
-    report_run,
-    report_strips,
-    run_as_dict,
-    score_pairs,
-    short_names,
-)
-from engine.score_words import as_dict, table
-from engine.strips import Look, network_look
+from engine.report import MOST_RUNS
 from engine.video import is_video
-from tools.puppets.evaluation import evaluate_puppets
-from tools.puppets.page import puppet_run, puppet_strips
-from tools.puppets.reading import open_set
-from tools.puppets.words import as_dict as puppets_as_dict
-from tools.puppets.words import print_scores
+from evaluation_run import (
+    CACHE_NAME,
+    Outputs,
+    load_networks,
+    on_puppets,
+    score_folders,
+    tell_of_folders,
+)
+from tools.puppets.dataset import MANIFEST
 
-CACHE_NAME = ".scores"
+_OF_FOLDERS = (
+    *("size", "frame_width", "partial", "weights", "cache"),
+    *("keypoints", "keypoint_files", "features", "feature_files"),
+)
+"""What says how folders are scored, and nothing about puppets."""
 
-
-class Loaded(NamedTuple):
-    """Networks ready to run, their config, and which checkpoint they are."""
-
-    animator: Animator
-    config: Config
-    facts: dict[str, str]
+_LARGEST_SIDE = 4096
+"""Pixels, of --size: frames of that size, squared, take gigabytes."""
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
@@ -158,10 +141,22 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     check_arguments(args)
+    shape = Shape(parse_size(args.size), positive("--frame_width", args.frame_width))
+    device = choose_device(args.device)
+    outputs = Outputs(args.json, args.report)
+    networks = [
+        load_networks(path, config=args.config, overrides=args.set, device=device)
+        for path in args.checkpoint
+    ]
     if args.ground_truth:
-        on_puppets(args)
-    else:
-        on_folders(args)
+        on_puppets(networks[0], args.data, outputs, device_asked=args.device)
+        return
+    evaluator = build_evaluator(wanted_of(args), device)
+    results = args.compare or args.folders[:1]
+    runs = score_folders(
+        results, args.folders[-1], shape, evaluator, partial=args.partial, cache=args.cache
+    )
+    tell_of_folders(runs, shape, evaluator, networks, outputs, compared=bool(args.compare))
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -180,7 +175,27 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError(f"--compare: {runs} folders; a page shows at most {MOST_RUNS}")
     if not args.ground_truth and len(args.checkpoint) not in (0, runs):
         raise UserError(f"--checkpoint: {len(args.checkpoint)} files for {runs} RESULTS; name each")
+    check_flags(args)
     check_outputs(args)
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """See that no flag is named that would do nothing.
+
+    Raises:
+        UserError: one is.
+    """
+    for name in _OF_FOLDERS if args.ground_truth else ("data",):
+        if getattr(args, name):
+            side = "without" if args.ground_truth else "with"
+            raise UserError(f"--{name}: only {side} --ground_truth; drop it")
+    if not args.checkpoint and (args.config or args.set):
+        raise UserError("--config, --set: only with a --checkpoint; name it, or drop them")
+    if args.compare and (args.keypoint_files or args.feature_files):
+        raise UserError(
+            "--keypoint_files, --feature_files: tell of one folder of results; without --compare, "
+            "score each with its own"
+        )
 
 
 def check_outputs(args: argparse.Namespace) -> None:
@@ -189,128 +204,35 @@ def check_outputs(args: argparse.Namespace) -> None:
     Raises:
         UserError: it cannot, or would.
     """
-    files = (args.keypoint_files or []) + (args.feature_files or [])
-    taken = {path.resolve() for path in [*args.checkpoint, args.config, *files] if path is not None}
+    taken = [*args.checkpoint, args.config, *(args.keypoint_files or [])]
+    taken += args.feature_files or []
+    if args.data is not None:
+        taken.append(args.data / MANIFEST)
     folders = [folder.resolve() for folder in [*args.folders, *(args.compare or [])]]
     for flag, path in (("--json", args.json), ("--report", args.report)):
         if path is None:
             continue
         target = path.resolve()
-        is_scored = is_video(target) and any(folder in target.parents for folder in folders)
-        if target in taken or is_scored:
-            raise UserError(f"{path}: {flag} would write over it; name another file")
-        taken.add(target)
-        check_file(path)
-
-
-# ----- folders of results
-
-
-def on_folders(args: argparse.Namespace) -> None:
-    """Score what lies in folders, print and write it."""
-    shape = Shape(parse_size(args.size), positive("--frame_width", args.frame_width))
-    truths = args.folders[-1]
-    results = args.compare or args.folders[:1]
-    matches = [match_videos(folder, truths, shape) for folder in results]
-    for matched in matches:
-        check_match(matched, partial=args.partial)
-    evaluator = build_evaluator(wanted_of(args), choose_device(args.device))
-    networks = [load_networks(path, args) for path in args.checkpoint]
-
-    runs = []
-    for name, folder, matched in zip(short_names(results), results, matches, strict=True):
-        cache = args.cache or folder / CACHE_NAME
-        cache = cache / name if args.cache and args.compare else cache
-        scores = score_pairs(matched, shape, evaluator, cache)
-        runs.append(Scored(name, folder, truths, matched, scores))
-
-    if args.json is not None:
-        reports = [run_as_dict(it, evaluator) for it in runs]
-        about = {"truths": str(truths), "size": args.size}
-        write_json(args.json, about | ({"runs": reports} if args.compare else reports[0]))
-    for it in runs:
-        print_run(it, evaluator, named=len(runs) > 1)
-    if args.report is not None:
-        pages = [
-            report_run(
-                it,
-                evaluator,
-                facts=networks[index].facts if networks else {},
-                config=dump_config(networks[index].config) if networks else None,
-            )
-            for index, it in enumerate(runs)
-        ]
-        write_report(args.report, pages, report_strips(runs, shape, looks_of(networks, runs)))
-        print(f"{args.report}: the report")
-
-
-def looks_of(networks: Sequence[Loaded], runs: Sequence[Scored]) -> list[Look | None]:
-    """What each run's networks see in a frame, if they were named."""
-    if not networks:
-        return [None] * len(runs)
-    return [
-        network_look(loaded.animator, loaded.config.dataset_params.frame_shape[:2])
-        for loaded in networks
-    ]
-
-
-def print_run(scored: Scored, evaluator: Evaluator, *, named: bool) -> None:
-    if named:
-        print(f"{scored.name}: {scored.folder}")
-    print(table(scored.scores))
-    for note in notes_of(scored, evaluator):
-        print(note)
-
-
-# ----- puppets
-
-
-def on_puppets(args: argparse.Namespace) -> None:
-    """Score a checkpoint where the truth is known, print and write it."""
-    loaded = load_networks(args.checkpoint[0], args)
-    data = loaded.config.dataset_params
-    puppets = open_set(args.data or Path(data.root_dir), frame_shape=data.frame_shape)
-    announce(loaded.animator.device, asked=args.device)
-    options = build_motion_transfer(loaded.config)
-    found = evaluate_puppets(loaded.animator, puppets, options)
-    if args.json is not None:
-        source = {"checkpoint": str(args.checkpoint[0]), "data": str(puppets.folder)}
-        videos = {"rebuilt": as_dict(found.rebuilt)}
-        write_json(args.json, source | puppets_as_dict(found.scores) | videos)
-    print_scores(found.scores, puppets)
-    if args.report is not None:
-        facts = {"puppets": str(puppets.folder)} | loaded.facts
-        facts |= machine_facts(loaded.animator.device)
-        page = puppet_run(
-            "/".join(args.checkpoint[0].resolve().parts[-2:]),
-            found,
-            facts=facts,
-            config=dump_config(loaded.config),
-        )
-        write_report(args.report, [page], puppet_strips(found, loaded.animator, puppets))
-        print(f"{args.report}: the report")
-
-
-# ----- both
-
-
-def load_networks(checkpoint: Path, args: argparse.Namespace) -> Loaded:
-    """The networks of a checkpoint, on the device that was asked for."""
-    state = read_torch_file(checkpoint)
-    config = choose_config(args.config, args.set, checkpoint=checkpoint, state=state)
-    networks = build_inference_networks(config.model_params)
-    load_weights(checkpoint, with_averages(state), networks._asdict())
-    animator = Animator(**networks._asdict(), device=choose_device(args.device))
-    return Loaded(animator, config, checkpoint_facts(checkpoint, state))
+        if is_video(target) and any(folder in target.parents for folder in folders):
+            taken.append(path)
+        check_report(flag, path, taken)
+        taken.append(path)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """HxW, or one number for both."""
+    """HxW, or one number for both.
+
+    Raises:
+        UserError: it is no size, or one that no machine would bear.
+    """
     if text is None:
         return None
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+    if len(sides) > 2 or not all(side.isdecimal() and side.strip("0") for side in sides):
         raise UserError(f"--size {text}: write height x width in pixels, such as 256x256")
+    digits = len(str(_LARGEST_SIDE))
+    if any(len(side) > digits or int(side) > _LARGEST_SIDE for side in sides):
+        raise UserError(f"--size {text}: name at most {_LARGEST_SIDE} pixels a side")
     return int(sides[0]), int(sides[-1])
 
 

@@ -12,6 +12,7 @@ from engine.device import place
 from engine.errors import UserError
 from engine.image import to_frame
 from engine.keypoint_files import read_features, read_keypoints
+from engine.matching import Matched
 from engine.metrics import Array
 from engine.pretrained import MissingWeights, load_body_detector
 
@@ -142,6 +143,24 @@ class Precomputed:
                 f"{results}, {truths}: {' and '.join(map(str, sorted(widths)))} {kind} a frame; "
                 "they must have as many everywhere"
             )
+
+    def extras(self, matched: Matched) -> list[str]:
+        """A line for each video, and for frames of one, that a file tells of and no folder has."""
+        names = {"result": matched.results, "truth": matched.truths}
+        lines = [
+            f"{path}: {name}: extra, there is no such video among the {side}s"
+            for side, path in self._files.items()
+            for name in sorted(self._arrays[side].keys() - names[side])
+        ]
+        for pair in matched.pairs:
+            frames = {"result": pair.result_frames, "truth": pair.truth_frames}
+            for side, path in self._files.items():
+                told = len(self._arrays[side].get(pair.name, ()))
+                if told > frames[side]:
+                    lines.append(
+                        f"{path}: {pair.name}: {told} frames where the {side} has {frames[side]}"
+                    )
+        return lines
 
     def __call__(self, frame: Tensor, at: FrameId) -> Array:
         array = self._arrays[at.side].get(at.video)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 
 from engine.detectors import BodyKeypoints, Detector, FaceFeatures, FaceKeypoints, Precomputed
-from engine.errors import UserError
-from engine.pretrained import MissingWeights, load_lpips
+from engine.identity import file_state
+from engine.matching import Matched
+from engine.pretrained import MissingWeights, body_file, load_lpips, lpips_files
 from engine.scoring import (
     MetricOfVideo,
     PixelMetrics,
@@ -51,12 +52,19 @@ class Evaluator(NamedTuple):
         settings: all that their numbers depend on besides the frames; plain values.
         skipped: what cannot be measured, by the metrics' names, and what would help.
         device: where networks run.
+        detectors: what keypoints and features come from.
     """
 
     metrics: list[MetricOfVideo]
     settings: dict[str, object]
     skipped: dict[str, str]
     device: torch.device
+    detectors: list[Detector]
+
+    def extras(self, matched: Matched) -> list[str]:
+        """A line for each thing that files of keypoints and features tell of in vain."""
+        precomputed = (it for it in self.detectors if isinstance(it, Precomputed))
+        return [line for files in precomputed for line in files.extras(matched)]
 
 
 def build_evaluator(wanted: Wanted, device: torch.device) -> Evaluator:
@@ -65,25 +73,29 @@ def build_evaluator(wanted: Wanted, device: torch.device) -> Evaluator:
     Raises:
         UserError: a file is there, but damaged or of another kind.
     """
-    evaluator = Evaluator([PixelMetrics], {"metrics": ["pixels"]}, {}, device)
+    evaluator = Evaluator([PixelMetrics], {"metrics": ["pixels"]}, {}, device, [])
     if wanted.lpips is not None:
         try:
             network = load_lpips(wanted.lpips, wanted.weights)
             evaluator.metrics.append(perceptual_metric(network, device))
-            evaluator.settings["lpips"] = [wanted.lpips, str(wanted.weights.resolve())]
+            files = lpips_files(wanted.lpips, wanted.weights)
+            evaluator.settings["lpips"] = [file_state(path) for path in files]
         except MissingWeights as missing:
             evaluator.skipped["lpips"] = str(missing)
     if wanted.keypoints is not None:
         try:
             detector = _keypoint_detector(wanted.keypoints, wanted.weights, device)
+            evaluator.detectors.append(detector)
             evaluator.metrics.append(keypoint_metric(detector))
-            evaluator.settings["keypoints"] = _identity(wanted.keypoints)
+            evaluator.settings["keypoints"] = _identity(wanted.keypoints, wanted.weights)
         except MissingWeights as missing:
             evaluator.skipped["akd, mkr"] = str(missing)
     if wanted.features is not None:
         try:
-            evaluator.metrics.append(feature_metric(_feature_detector(wanted.features)))
-            evaluator.settings["features"] = _identity(wanted.features)
+            detector = _feature_detector(wanted.features)
+            evaluator.detectors.append(detector)
+            evaluator.metrics.append(feature_metric(detector))
+            evaluator.settings["features"] = _identity(wanted.features, wanted.weights)
         except MissingWeights as missing:
             evaluator.skipped["aed"] = str(missing)
     return evaluator
@@ -101,11 +113,8 @@ def _feature_detector(kind: str | Files) -> Detector:
     return FaceFeatures()
 
 
-def _identity(kind: str | Files) -> object:
-    """What tells one detector from another: its name, or its files and when they changed."""
-    if isinstance(kind, str):
-        return kind
-    try:
-        return [[str(path.resolve()), path.stat().st_mtime_ns] for path in kind]
-    except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}; check the path") from error
+def _identity(kind: str | Files, weights: Path) -> object:
+    """What tells one detector from another: its name, and the files that it is from."""
+    if isinstance(kind, Files):
+        return [file_state(path) for path in kind]
+    return [kind, file_state(body_file(weights))] if kind == "body" else kind

@@ -3,9 +3,11 @@
 KEYPOINTS.npz   for each video an array (T, K, 2) under the video's name: x, y in pixels of the
                 evaluated frames, NaN where a keypoint was not found
 KEYPOINTS.csv   columns video, frame, keypoint, x, y, counted from 0; a keypoint without a row
-                or without numbers was not found
+                or without numbers was not found; other columns are passed over
 FEATURES.npz    for each video an array (T, D)
 FEATURES.csv    columns video, frame, and the D numbers of the frame, in any number of columns
+
+Nothing may be told twice, and no number be infinite.
 """
 
 import csv
@@ -45,26 +47,40 @@ def read_features(path: Path) -> dict[str, Array]:
 def _read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {
-                name: archive[name].astype(np.float64, casting="same_kind")
+            found = [
+                (name, archive[name].astype(np.float64, casting="same_kind"))
                 for name in archive.files
-            }
+            ]
     except Exception as error:  # damaged bytes make numpy and zipfile raise all kinds of them
         raise UserError(f"{path}: not a readable .npz of arrays by video name") from error
+    arrays: dict[str, Array] = {}
+    for name, array in found:
+        if name in arrays:
+            raise UserError(f"{path}: {name}: there twice; remove one")
+        if np.isinf(array).any():
+            raise UserError(
+                f"{path}: {name}: holds infinite numbers; write NaN for what is not known"
+            )
+        arrays[name] = array
+    return arrays
 
 
 def _read_csv_keypoints(path: Path) -> dict[str, Array]:
-    found: dict[str, list[tuple[int, int, float, float]]] = {}
+    found: dict[str, dict[tuple[int, int], tuple[float, float]]] = {}
     for where, row in _rows(path, required=_COLUMNS):
-        frame, keypoint = _count(row["frame"], where), _count(row["keypoint"], where)
-        point = (frame, keypoint, _number(row["x"], where), _number(row["y"], where))
-        found.setdefault(row["video"], []).append(point)
-    most = 1 + max((point[1] for points in found.values() for point in points), default=0)
+        points = found.setdefault(row["video"], {})
+        at = _count(row["frame"], where), _count(row["keypoint"], where)
+        if at in points:
+            raise UserError(
+                f"{where}: tells again of keypoint {at[1]} in frame {at[0]}; remove one"
+            )
+        points[at] = _number(row["x"], where), _number(row["y"], where)
+    most = 1 + max((keypoint for points in found.values() for _, keypoint in points), default=0)
     arrays = {}
     for name, points in found.items():
-        array = _nothing(path, name, (1 + max(point[0] for point in points), most, 2))
-        for frame, keypoint, x, y in points:
-            array[frame, keypoint] = x, y
+        array = _nothing(path, name, (1 + max(frame for frame, _ in points), most, 2))
+        for at, point in points.items():
+            array[at] = point
         arrays[name] = array
     return arrays
 
@@ -72,8 +88,10 @@ def _read_csv_keypoints(path: Path) -> dict[str, Array]:
 def _read_csv_features(path: Path) -> dict[str, Array]:
     found: dict[str, dict[int, list[float]]] = {}
     for where, row in _rows(path, required=_COLUMNS[:2]):
-        numbers = [_number(text, where) for key, text in row.items() if key not in _COLUMNS[:2]]
-        found.setdefault(row["video"], {})[_count(row["frame"], where)] = numbers
+        frames, number = found.setdefault(row["video"], {}), _count(row["frame"], where)
+        if number in frames:
+            raise UserError(f"{where}: tells again of frame {number}; remove one")
+        frames[number] = [_number(row[key], where) for key in row if key not in _COLUMNS[:2]]
     arrays = {}
     for name, frames in found.items():
         array = _nothing(path, name, (1 + max(frames), len(next(iter(frames.values())))))
@@ -98,9 +116,13 @@ def _rows(path: Path, *, required: tuple[str, ...]) -> Iterator[tuple[str, Mappi
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", restkey="", skipinitialspace=True)
-            missing = set(required) - set(reader.fieldnames or [])
+            columns = list(reader.fieldnames or [])
+            missing = set(required) - set(columns)
             if missing:
                 raise UserError(f"{path}: no column {' or '.join(sorted(missing))}; add it")
+            twice = [name for name in columns if columns.count(name) > 1]
+            if twice:
+                raise UserError(f"{path}: two columns {twice[0]}; rename or remove one")
             for row in reader:
                 if "" in row:
                     raise UserError(f"{path}:{reader.line_num}: more cells than columns; mend it")
@@ -118,6 +140,9 @@ def _count(text: str, where: str) -> int:
 def _number(text: str, where: str) -> float:
     """A number; NaN for an empty cell."""
     try:
-        return float(text) if text.strip() else float("nan")
+        number = float(text) if text.strip() else math.nan
     except ValueError as error:
         raise UserError(f"{where}: {text!r} in place of a number") from error
+    if math.isinf(number):
+        raise UserError(f"{where}: {text!r} in place of a number; leave unknown ones empty")
+    return number

@@ -13,22 +13,33 @@ from engine.video import bare_name, is_video, open_video, resize_frame, to_tenso
 
 
 class VideoPair(NamedTuple):
-    """A result and what it should have been, which share a name.
-
-    num_frames: how many frames both have; that of the shorter.
-    """
+    """A result and what it should have been, which share a name, and how many frames each has."""
 
     name: str
     result: Path
     truth: Path
-    num_frames: int
+    result_frames: int
+    truth_frames: int
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames both have."""
+        return min(self.result_frames, self.truth_frames)
 
 
 class Matched(NamedTuple):
-    """The pairs that can be scored, by name, and a line for each thing that does not match."""
+    """What lies in two folders.
+
+    Attributes:
+        pairs: that can be scored, by name.
+        problems: a line for each thing that does not match.
+        results, truths: the names of all videos there are.
+    """
 
     pairs: list[VideoPair]
     problems: list[str]
+    results: frozenset[str]
+    truths: frozenset[str]
 
 
 class Shape(NamedTuple):
@@ -57,7 +68,7 @@ def match_videos(results: Path, truths: Path, shape: Shape) -> Matched:
         pair, problem = _compare(name, found[name], wanted[name], shape)
         problems += [] if problem is None else [problem]
         pairs.append(pair)
-    return Matched(pairs, sorted(problems))
+    return Matched(pairs, sorted(problems), frozenset(found), frozenset(wanted))
 
 
 def frames_of(pair: VideoPair, shape: Shape) -> Iterator[tuple[Tensor, Tensor]]:
@@ -106,12 +117,13 @@ def _compare(name: str, found: Path, wanted: Path, shape: Shape) -> tuple[VideoP
                 f"{found}: frames of {result.width}x{result.height} pixels, but those of {wanted} "
                 f"have {truth.width}x{truth.height}; name the size to compare them at with --size"
             )
-        lengths = result.num_frames, truth.num_frames
-    pair = VideoPair(name, found, wanted, min(lengths))
-    if lengths[0] == lengths[1]:
+        pair = VideoPair(name, found, wanted, result.num_frames, truth.num_frames)
+    if pair.result_frames == pair.truth_frames:
         return pair, None
-    kind = "shorter" if lengths[0] < lengths[1] else "longer"
-    return pair, f"{name}: {kind}, {lengths[0]} frames where the truth has {lengths[1]}"
+    kind = "shorter" if pair.result_frames < pair.truth_frames else "longer"
+    return pair, (
+        f"{name}: {kind}, {pair.result_frames} frames where the truth has {pair.truth_frames}"
+    )
 
 
 def _frame_width(path: Path, shape: Shape) -> int | None:

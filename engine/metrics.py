@@ -127,8 +127,10 @@ def missing_keypoints(result: Array, truth: Array) -> Measured:
 
 def feature_distance(result: Array, truth: Array) -> Measured:
     """AED: Euclidean distance of two feature vectors (D,); nothing where either is NaN."""
-    distance = float(np.linalg.norm(result - truth))
-    return Measured(distance) if math.isfinite(distance) else NOTHING
+    difference = result - truth
+    if np.isnan(difference).any():
+        return NOTHING
+    return Measured(float(np.linalg.norm(difference)))
 
 
 def _found(keypoints: Array) -> NDArray[np.bool_]:

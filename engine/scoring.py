@@ -1,5 +1,6 @@
 """Scores of whole videos, gathered frame by frame, and their means over all frames."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
@@ -64,7 +65,7 @@ def score_video(
     """Measure a video, given as pairs of result and truth, holding two pairs at a time.
 
     Raises:
-        UserError: a frame holds values that are not finite.
+        UserError: a frame holds values that are not finite, or what was measured is not.
     """
     measures = [metric(name) for metric in metrics]
     found: dict[str, list[Measured]] = {}
@@ -74,6 +75,7 @@ def score_video(
             check_finite(frame, f"{name}: frame {num_frames} of the {side}")
         for measure in measures:
             for kind, measured in measure(result, truth).items():
+                _check_number(measured, f"{name}: {kind} of frame {num_frames}")
                 found.setdefault(kind, []).append(measured)
         num_frames += 1
     series = {
@@ -87,6 +89,11 @@ def check_finite(frame: Tensor, what: str) -> None:
     """Raise UserError if a frame holds values that are not finite; `what` names it."""
     if not frame.isfinite().all():
         raise UserError(f"{what} holds NaN or infinite values; make it again")
+
+
+def _check_number(measured: Measured, what: str) -> None:
+    if not math.isfinite(measured.value):
+        raise UserError(f"{what} is {measured.value}; mend the weights or the file it is from")
 
 
 def total_means(scores: Iterable[VideoScore]) -> dict[str, float | None]:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import warnings
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -20,6 +22,7 @@ from engine.errors import UserError
 from engine.pretrained import MissingWeights, load_body_detector, load_lpips
 from modules.lpips import LPIPS
 
+ALEXNET = "alexnet-owt-7be5be79.pth"
 AT = FrameId("result", "clip", 0)
 CPU = torch.device("cpu")
 GREY = torch.full((3, 16, 16), 0.5)
@@ -51,7 +54,7 @@ def write_lpips(folder: Path) -> Path:
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in alexnet().state_dict().items()}
     features = {key: torch.randn(shapes[key]) * 0.05 for key in shapes if "features" in key}
-    torch.save(features, folder / "alexnet-owt-7be5be79.pth")
+    torch.save(features, folder / ALEXNET)
     widths = (64, 192, 384, 256, 256)
     linear = {f"lin{i}.model.1.weight": torch.rand(1, w, 1, 1) for i, w in enumerate(widths)}
     torch.save(linear, folder / "lpips_alex.pth")
@@ -73,6 +76,59 @@ def test_weights_that_were_put_in_place_are_used(tmp_path: Path) -> None:
     assert second == pytest.approx(0, abs=1e-6)
 
 
+def test_other_weights_give_other_scores(tmp_path: Path) -> None:
+    """Scores kept from before the file was replaced do not count; half precision is enough."""
+    folder = write_lpips(tmp_path / "weights")
+    write_folder(tmp_path / "truths" / "a", frames_of_a_square(0, count=1, size=64))
+    write_folder(tmp_path / "results" / "a", frames_of_a_square(1, count=1, size=64))
+    report = tmp_path / "scores.json"
+    flags = ["--lpips", "alex", "--weights", folder, "--json", report, "--device", "cpu"]
+
+    def score() -> float:
+        run_here(evaluate.main, tmp_path / "results", tmp_path / "truths", *flags).output()
+        return json.loads(report.read_text())["lpips"]
+
+    first, linear, images = score(), folder / "lpips_alex.pth", folder / ALEXNET
+    weights = torch.load(linear, weights_only=True)
+    torch.save({key: 3 * weights[key] for key in weights}, linear)
+    assert score() == pytest.approx(3 * first)
+    weights = torch.load(images, weights_only=True)
+    torch.save({key: weights[key].half() for key in weights}, images)
+    assert score() == pytest.approx(3 * first, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", [ALEXNET, "lpips_alex.pth"])
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path, name: str) -> None:
+    folder = write_lpips(tmp_path / "weights")
+    weights = torch.load(folder / name, weights_only=True)
+    next(iter(weights.values()))[0] = torch.nan
+    torch.save(weights, folder / name)
+    with pytest.raises(UserError, match=f"{name}: holds NaN or infinite weights; get a whole copy"):
+        load_lpips("alex", folder)
+
+
+@pytest.mark.parametrize("content", [{1: torch.zeros(1)}, {"weight": torch.zeros(1)}, {}, [1]])
+def test_files_of_something_else_are_named(tmp_path: Path, content: object) -> None:
+    """By the command, for every file of weights that it reads."""
+    folder = write_lpips(tmp_path / "weights")
+    frames = frames_of_a_square(0, count=1)
+    for side in ("results", "truths"):
+        write_folder(tmp_path / side / "a", frames)
+    asked = [tmp_path / "results", tmp_path / "truths", "--weights", folder, "--device", "cpu"]
+    body = Path(KeypointRCNN_ResNet50_FPN_Weights.COCO_V1.url).name
+    for name, flags in (
+        (body, ["--lpips", "none", "--keypoints", "body"]),
+        (ALEXNET, ["--lpips", "alex"]),
+        ("lpips_alex.pth", ["--lpips", "alex"]),
+    ):
+        before = (folder / name).read_bytes() if (folder / name).exists() else b""
+        torch.save(content, folder / name)
+        error = run_here(evaluate.main, *asked, *flags).error()
+        assert error.startswith(f"{folder / name}: ")
+        assert "get a whole copy" in error or "holds a list" in error
+        (folder / name).write_bytes(before)
+
+
 def test_weights_that_are_missing_or_wrong_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     with pytest.raises(MissingWeights, match=r"alexnet-owt-7be5be79.pth, or name its folder"):
@@ -85,7 +141,7 @@ def test_weights_that_are_missing_or_wrong_are_named(tmp_path: Path) -> None:
     (folder / "lpips_alex.pth").unlink()
     with pytest.raises(MissingWeights, match=r"lpips/weights/v0.1/alex.pth of the Python package"):
         load_lpips("alex", folder)
-    torch.save({"features.0.weight": torch.rand(2, 2)}, folder / "alexnet-owt-7be5be79.pth")
+    torch.save({"features.0.weight": torch.rand(2, 2)}, folder / ALEXNET)
     torch.save({}, folder / "lpips_alex.pth")
     with pytest.raises(UserError, match=r"alexnet-owt-7be5be79.pth: of another network"):
         load_lpips("alex", folder)
@@ -200,6 +256,13 @@ def test_features_of_another_program(tmp_path: Path) -> None:
         ("x.csv", "video,frame,keypoint,x,y\nclip,a,0,1,1\n", "x.csv:2: 'a' in place of a count"),
         ("x.csv", "video,frame,keypoint,x,y\nclip,0,0,one,1\n", "'one' in place of a number"),
         ("x.csv", "video,frame,keypoint,x,y\nclip,0,0,1,1,1\n", "more cells than columns"),
+        ("x.csv", "video,frame,keypoint,x,y\nclip,0,0,inf,1\n", "'inf' in place of a number"),
+        ("x.csv", "video,frame,keypoint,x,y,x\nclip,0,0,1,1,1\n", "x.csv: two columns x; rename"),
+        (
+            "x.csv",
+            "video,frame,keypoint,x,y\nclip,0,1,1,1\nclip,0,0,1,1\nclip,0,1,,\n",
+            "x.csv:4: .*keypoint 1 in frame 0; remove one",
+        ),
         ("x.csv", "video,frame,keypoint,x,y\nclip,99999999999,0,1,1\n", "more than any video has"),
         ("x.csv", "video,frame,keypoint,x,y\nclip,0,99999999999,1,1\n", "more than any video has"),
         ("x.npz", "nothing", "not a readable .npz"),
@@ -213,6 +276,60 @@ def test_files_that_tell_nothing_are_named(
         (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=words):
         Precomputed("keypoints", results=tmp_path / name, truths=tmp_path / name)
+
+
+def test_what_a_file_tells_twice_is_named(tmp_path: Path) -> None:
+    rows = tmp_path / "x.csv"
+    rows.write_text("video,frame,a\nclip,0,1\nother,0,1\nclip,0,1\n")
+    with pytest.raises(UserError, match=r"x.csv:4: tells again of frame 0; remove one"):
+        Precomputed("features", results=rows, truths=rows)
+    rows.write_text("video,frame,a,a\nclip,0,1,2\n")
+    with pytest.raises(UserError, match=r"x.csv: two columns a; rename or remove one"):
+        Precomputed("features", results=rows, truths=rows)
+    archive = tmp_path / "x.npz"
+    np.savez(archive, clip=np.zeros((3, 2)))
+    with zipfile.ZipFile(archive, "a") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the very thing
+        file.writestr("clip.npy", file.read("clip.npy"))
+    with pytest.raises(UserError, match=r"x.npz: clip: there twice; remove one"):
+        Precomputed("features", results=archive, truths=archive)
+
+
+def test_infinite_numbers_are_named(tmp_path: Path) -> None:
+    archive = tmp_path / "x.npz"
+    np.savez(archive, clip=np.full((3, 2), np.inf))
+    with pytest.raises(UserError, match=r"x.npz: clip: holds infinite numbers"):
+        Precomputed("features", results=archive, truths=archive)
+
+
+def test_what_a_file_tells_in_vain_is_named(tmp_path: Path) -> None:
+    """Of videos and frames that are not there; --partial lets them be."""
+    frames = frames_of_a_square(0, count=3)
+    write_folder(tmp_path / "truths" / "clip", frames)
+    write_folder(tmp_path / "truths" / "later", frames)
+    write_folder(tmp_path / "results" / "clip", frames[:2])
+    truth, result = tmp_path / "truth.npz", tmp_path / "result.npz"
+    np.savez(truth, clip=np.zeros((3, 4)), later=np.zeros((3, 4)))
+    np.savez(result, clip=np.zeros((2, 4)))
+    flags = ["--feature_files", result, truth, "--partial"]
+    matching = scores_with(tmp_path, *flags)["unmatched"]
+    assert matching == [
+        "clip: shorter, 2 frames where the truth has 3",
+        f"later: missing in {tmp_path / 'results'}",
+    ]
+    np.savez(truth, clip=np.zeros((4, 4)), later=np.zeros((3, 4)))
+    np.savez(result, clip=np.zeros((3, 4)), more=np.zeros((3, 4)))
+    extras = [
+        f"{result}: more: extra, there is no such video among the results",
+        f"{result}: clip: 3 frames where the result has 2",
+        f"{truth}: clip: 4 frames where the truth has 3",
+    ]
+    scores = scores_with(tmp_path, *flags)
+    assert scores["unmatched"] == matching + extras
+    assert scores["aed"] == 0
+    asked = [tmp_path / "results", tmp_path / "truths", "--lpips", "none", "--device", "cpu"]
+    error = run_here(evaluate.main, *asked, *flags[:-1]).error()
+    assert error.startswith("; ".join(matching + extras))
 
 
 def test_frames_that_a_file_leaves_out_are_named(tmp_path: Path) -> None:
