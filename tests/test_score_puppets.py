@@ -455,7 +455,8 @@ def test_scores_replace_nothing_that_they_are_from(
 ) -> None:
     folder = tmp_path / "set"
     shutil.copytree(puppets.folder, folder)
-    own = shutil.copy(checkpoint, tmp_path / "own.pth.tar")
+    own = tmp_path / "own.pth.tar"
+    shutil.copy(checkpoint, own)
     for file in (own, folder / "puppets.json"):
         before = file.read_bytes()
         error = run_on(folder, own, "--json", file).error()
