@@ -30,7 +30,7 @@ from engine.build_data import build_dataset, list_test_videos
 from engine.build_training import RANDOM_VGG_SEED, build_trainer
 from engine.checkpoint import best_path, read_torch_file, restore_random_state
 from engine.command_line import OneLineErrors, run
-from engine.device import announce, choose_device
+from engine.device import announce, choose_device, keep_freed_memory
 from engine.errors import UserError
 from engine.output import make_new_folder
 from engine.training import Trainer
@@ -98,6 +98,8 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     visualizer = Visualizer(**asdict(config.visualizer_params))
 
     torch.manual_seed(seed)
+    if device.type == "cpu":
+        keep_freed_memory()
     trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
     progress = Progress()
     if args.checkpoint:

@@ -38,7 +38,7 @@ def build_trainer(
             "train_params.precision: fp16 is for CUDA GPUs; write bf16, which needs no scaling"
         )
     networks = build_networks(config.model_params)
-    models = build_full_models(config, networks)
+    models = build_full_models(config, networks, winograd=device.type == "cpu")
     for model in models:
         place(model, device, training_in=AUTOCAST[params.precision])
     if params.freeze_batch_norm:
@@ -67,8 +67,8 @@ def build_trainer(
     )
 
 
-def build_full_models(config: Config, networks: Networks) -> FullModels:
-    """Wrap networks with their losses.
+def build_full_models(config: Config, networks: Networks, *, winograd: bool = False) -> FullModels:
+    """Wrap networks with their losses; `winograd` is how VGG19 convolves.
 
     Raises:
         UserError: the VGG19 weights cannot be had.
@@ -87,6 +87,7 @@ def build_full_models(config: Config, networks: Networks) -> FullModels:
             params.perceptual_weights,
             depth=max(compared, default=0),
             dtype=autocast or torch.float32,
+            winograd=winograd,
         ),
         warps=WarpDistribution(**asdict(params.transform_params)),
         weights=weights,
@@ -102,9 +103,13 @@ def build_full_models(config: Config, networks: Networks) -> FullModels:
 
 
 def build_vgg(
-    perceptual_weights: str, *, depth: int, dtype: torch.dtype = torch.float32
+    perceptual_weights: str,
+    *,
+    depth: int,
+    dtype: torch.dtype = torch.float32,
+    winograd: bool = False,
 ) -> VGG19Features:
-    """The first `depth` features of a VGG19, its weights kept in a type.
+    """The first `depth` features of a VGG19; its weights' type and `winograd` as there.
 
     Its weights are `imagenet` (torchvision's), `random` (seeded), or those of a file.
 
@@ -112,14 +117,20 @@ def build_vgg(
         UserError: the weights cannot be downloaded, or the file is not a VGG19.
     """
     if perceptual_weights == "random":
-        return VGG19Features(_random_vgg19(), depth=depth, dtype=dtype)
+        layers = _random_vgg19()
+    else:
+        layers = _vgg19_of_file(perceptual_weights)
+    return VGG19Features(layers, depth=depth, dtype=dtype, winograd=winograd)
+
+
+def _vgg19_of_file(perceptual_weights: str) -> torch.nn.Sequential:
     path = _imagenet_file() if perceptual_weights == "imagenet" else Path(perceptual_weights)
     if not path.is_file():
         raise UserError(
             f"train_params.perceptual_weights: {path}: no such file; write imagenet, random, or "
             "the path of torchvision's VGG19 weights"
         )
-    return VGG19Features(_filled(read_torch_file(path), path), depth=depth, dtype=dtype)
+    return _filled(read_torch_file(path), path)
 
 
 def _random_vgg19() -> torch.nn.Sequential:

@@ -36,12 +36,19 @@ def warp(image: Tensor, points: Tensor, *, padding_mode: str = "zeros") -> Tenso
         padding_mode: what lies outside the image: "zeros", "border" or "reflection".
 
     Returns:
-        (B, C, h, w) in the type of `image`; the interpolation itself runs in float32.
+        (B, C, h, w) in the type and the layout of `image`; the interpolation itself runs in
+        float32.
     """
     warped = F.grid_sample(
         image.float(), points.float(), padding_mode=padding_mode, align_corners=True
     )
-    return warped.to(image.dtype)
+    return warped.to(image.dtype, memory_format=layout_of(image))
+
+
+def layout_of(image: Tensor) -> torch.memory_format:
+    """Whether channels come last in memory, for (B, C, H, W)."""
+    last = image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def resize_map(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from modules.util import AntiAliasInterpolation2d
+from modules.winograd import FrozenConvolution
 
 # The index in torchvision's `vgg19().features` just past relu1_1, relu2_1, ..., relu5_1.
 _RELU_ENDS = (2, 7, 12, 21, 30)
+_WIDE = 256  # from how many channels on Winograd's convolutions are faster; modules/folding.py
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -41,6 +43,7 @@ class VGG19Features(nn.Module):
         layers: the `features` of a torchvision vgg19, with the weights to use; they are frozen.
         depth: how many of the five features are wanted; the layers beyond are left out.
         dtype: to keep the weights in, as autocast would have to cast them at every call.
+        winograd: compute wide convolutions as in modules/winograd.py, which pays on a CPU.
     """
 
     mean: Tensor
@@ -52,8 +55,11 @@ class VGG19Features(nn.Module):
         *,
         depth: int = len(_RELU_ENDS),
         dtype: torch.dtype = torch.float32,
+        winograd: bool = False,
     ) -> None:
         super().__init__()
+        if winograd:
+            layers = _with_winograd(layers, dtype)
         ends = (0, *_RELU_ENDS[:depth])
         stages = nn.ModuleList(layers[start:end] for start, end in pairwise(ends))
         self.stages = stages.to(dtype)
@@ -69,3 +75,14 @@ class VGG19Features(nn.Module):
             out = stage(out)
             features.append(out)
         return features
+
+
+def _with_winograd(layers: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
+    """The same layers, their wide convolutions together with the ReLUs after them."""
+    replaced = list(layers)
+    for place, layer in enumerate(layers):
+        if isinstance(layer, nn.Conv2d) and layer.in_channels >= _WIDE:
+            assert layer.bias is not None
+            replaced[place] = FrozenConvolution(layer.weight, layer.bias, dtype=dtype)
+            replaced[place + 1] = nn.Identity()
+    return nn.Sequential(*replaced)

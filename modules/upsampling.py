@@ -6,18 +6,22 @@ depends on whether row and column are even or odd: four 2x2 convolutions, run as
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from modules.convolution import convolve
 
 # From how many pixels of a batch on to split the kernel takes less time than it saves.
 _WORTH_A_SPLIT = 1024
 
 
-def upsample_and_convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """(B, C, H, W), a 3x3 kernel (out, C, 3, 3) and bias (out,) -> (B, out, 2H, 2W)."""
+def upsample_and_convolve(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """Double a map, and convolve it 3x3, keeping its size: (B, C, H, W) -> (B, out, 2H, 2W)."""
     if x.shape[0] * x.shape[2] * x.shape[3] < _WORTH_A_SPLIT:
-        return F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
+        return convolve(F.interpolate(x, scale_factor=2), convolution)
+    bias = convolution.bias
     four_biases = None if bias is None else bias.repeat(4)
-    return interleave(F.conv2d(x, split_upsampled(weight), four_biases, padding=1))
+    split = split_upsampled(convolution.weight)
+    return interleave(F.conv2d(x, split, four_biases, padding=1))
 
 
 def split_upsampled(weight: Tensor) -> Tensor:

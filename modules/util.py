@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from modules.convolution import convolve
 from modules.upsampling import upsample_and_convolve
 from sync_batchnorm import SyncBatchNorm2d
 
@@ -19,7 +20,7 @@ class SameBlock2d(nn.Module):
         self.norm = SyncBatchNorm2d(out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.norm(convolve(x, self.conv)))
 
 
 class DownBlock2d(SameBlock2d):
@@ -33,7 +34,7 @@ class UpBlock2d(SameBlock2d):
     """The same on the doubled input: (B, C, H, W) -> (B, out_features, 2H, 2W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(upsample_and_convolve(x, self.conv.weight, self.conv.bias)))
+        return F.relu(self.norm(upsample_and_convolve(x, self.conv)))
 
 
 class ResBlock2d(nn.Module):

@@ -1,10 +1,12 @@
-"""Wide 3x3 convolutions with 4/9 of the multiplications: Winograd's F(2x2, 3x3), for inference.
+"""Wide 3x3 convolutions with 4/9 of the multiplications: Winograd's F(2x2, 3x3).
 
 Of four input pixels in a row, d, a 3-tap filter g makes two: A^T [(G g) * (B^T d)], with 4
 multiplications instead of 6; in two directions 16 instead of 36 (arXiv 1509.09308, section 4.1).
 Over the channels, each of the 16 is a matrix product. Libraries for GPUs choose this by themselves;
 those that torch calls on a CPU do not.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +39,52 @@ class WinogradConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = winograd(x.to(self.kernels.dtype), self.kernels, self.bias)
         return out.relu_() if self.relu else out
+
+
+class FrozenConvolution(nn.Module):
+    """A 3x3 convolution with ReLU whose weights are not trained, but what comes before it is.
+
+    (B, C, H, W) -> (B, out, H, W).
+
+    Args:
+        weight, bias: (out, C, 3, 3) and (out,).
+        dtype: to compute in, forwards and backwards.
+    """
+
+    forwards: Tensor
+    backwards: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, dtype: torch.dtype) -> None:
+        super().__init__()
+        forwards = winograd_kernels(weight.detach())
+        # The gradient is a convolution as well, with the kernel transposed and turned around.
+        backwards = winograd_kernels(weight.detach().transpose(0, 1).flip(2, 3))
+        self.register_buffer("forwards", forwards.to(dtype))
+        self.register_buffer("backwards", backwards.to(dtype))
+        self.register_buffer("bias", bias.detach().to(dtype, copy=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.bias.dtype)
+        out: Tensor = _Frozen.apply(x, self.forwards, self.bias, self.backwards)
+        return out
+
+
+class _Frozen(torch.autograd.Function):
+    """winograd and ReLU, with a gradient for their input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, forwards: Tensor, bias: Tensor, backwards: Tensor) -> Tensor:
+        out = winograd(x, forwards, bias).relu_()
+        ctx.save_for_backward(out, backwards)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        out, backwards = ctx.saved_tensors
+        passed = torch.ops.aten.threshold_backward(gradient, out, 0)
+        no_bias = passed.new_zeros(backwards.shape[2])
+        return winograd(passed, backwards, no_bias), None, None, None
 
 
 def winograd_kernels(weight: Tensor) -> Tensor:

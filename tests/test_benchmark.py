@@ -63,7 +63,9 @@ def multiplications(config: Path) -> int:
     networks = build_inference_networks(loaded.model_params)
     for network in networks:
         network.eval()
-        for layer in network.modules():
+        up_blocks = {layer for layer in network.modules() if isinstance(layer, UpBlock2d)}
+        within = {block.conv for block in up_blocks}
+        for layer in set(network.modules()) - within:
             if isinstance(layer, nn.Conv2d | UpBlock2d | AntiAliasInterpolation2d):
                 layer.register_forward_hook(count)
     image = torch.rand(1, 3, *loaded.dataset_params.frame_shape[:2])

@@ -45,6 +45,13 @@ def test_pixel_i_of_n_sits_at_even_steps_between_the_corner_centres() -> None:
             assert_close(grid[row, column], expected)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_warped_image_keeps_its_layout(layout: torch.memory_format) -> None:
+    image = torch.rand(2, 3, 7, 5).contiguous(memory_format=layout)
+    warped = warp(image, identity_flow((4, 6), batch_size=2))
+    assert warped.is_contiguous(memory_format=layout)
+
+
 @pytest.mark.parametrize("flow_size", [(7, 5), (4, 3), (2, 2), (13, 17), (5, 7), (64, 48)])
 def test_the_identity_flow_returns_the_image_at_any_flow_resolution(
     flow_size: tuple[int, int],

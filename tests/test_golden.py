@@ -143,7 +143,7 @@ def record_gradient_norms(trainer: Trainer) -> dict[str, float]:
 
 @cache
 def random_vgg() -> VGG19Features:
-    return build_vgg("random", depth=5)
+    return build_vgg("random", depth=5, winograd=True)
 
 
 def full_models(golden: Golden) -> FullModels:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import pytest
 import torch
 from tiny_networks import narrow_vgg
-from torch import nn
+from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import vgg19
 
+from modules import perceptual
 from modules.losses import (
     equivariance_jacobian,
     equivariance_value,
@@ -50,6 +51,16 @@ def test_half_precision_is_summed_in_float32() -> None:
     distance.backward()
     assert a.grad is not None
     assert_close(a.grad, torch.full_like(a, 1 / 3000), rtol=2**-8, atol=0)
+
+
+def test_the_gradient_of_a_distance_is_that_of_its_equation() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 1, 3, 4, 5, dtype=torch.float64).unbind()
+    b[0, 0] = a[0, 0]
+    a.requires_grad_(), b.requires_grad_()
+    found = torch.autograd.grad(3 * feature_distance([a], [b], [0.5]), (a, b))
+    expected = torch.autograd.grad(1.5 * (a - b).abs().mean(), (a, b))
+    assert_close(found, expected)
 
 
 def test_a_large_map_is_summed_to_its_end() -> None:
@@ -155,3 +166,22 @@ def test_vgg_is_frozen_and_lets_gradients_through() -> None:
     assert not any(parameter.requires_grad for parameter in vgg.parameters())
     vgg(image)[-1].sum().backward()
     assert image.grad is not None and image.grad.any()
+
+
+def test_vgg_s_features_and_their_gradients_are_the_same_by_winograd(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(perceptual, "_WIDE", 16)
+    found: list[Tensor] = []
+    expected: list[Tensor] = []
+    for winograd, results in ((True, found), (False, expected)):
+        torch.manual_seed(0)
+        vgg = narrow_vgg(winograd=winograd)
+        image = torch.rand(2, 3, 32, 32).requires_grad_()
+        features = vgg(image)
+        total = torch.stack([feature.sum() for feature in features]).sum()
+        (gradient,) = torch.autograd.grad(total, image)
+        results += [*map(Tensor.detach, features), gradient]
+    assert len(found) == 6
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.testing import assert_close
 
 from modules import upsampling
@@ -21,10 +22,10 @@ def test_it_is_upsampling_and_then_a_convolution(
     monkeypatch.setattr(upsampling, "_WORTH_A_SPLIT", worth_it)
     torch.manual_seed(0)
     x = torch.randn(2, 5, *size, dtype=torch.float64).contiguous(memory_format=layout)
-    weight, bias = torch.randn(4, 5, 3, 3).double(), torch.randn(4).double()
-    inputs = [tensor.requires_grad_() for tensor in (x, weight, bias)]
-    found = upsample_and_convolve(x, weight, bias)
-    expected = F.conv2d(F.interpolate(x, scale_factor=2), weight, bias, padding=1)
+    convolution = nn.Conv2d(5, 4, 3, padding=1).double()
+    inputs = [x.requires_grad_(), *convolution.parameters()]
+    found = upsample_and_convolve(x, convolution)
+    expected = convolution(F.interpolate(x, scale_factor=2))
     assert_close(found, expected, check_stride=size != (1, 1))
     direction = torch.randn_like(expected)
     for one, other in zip(

@@ -14,7 +14,7 @@ from modules import folding
 from modules import winograd as module
 from modules.folding import fold
 from modules.util import ResBlock2d
-from modules.winograd import WinogradConvolution, winograd, winograd_kernels
+from modules.winograd import FrozenConvolution, WinogradConvolution, winograd, winograd_kernels
 
 
 def drawn(size: tuple[int, int], *, batch: int = 3) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,6 +49,18 @@ def test_the_relu_is_applied_where_it_is_wanted() -> None:
         convolution = WinogradConvolution(weight, bias, dtype=x.dtype, relu=relu)
         assert_close(convolution(x), plain.relu() if relu else plain)
     assert (plain < 0).any()
+
+
+def test_frozen_it_hands_gradients_through_its_relu_to_its_input() -> None:
+    x, weight, bias = drawn((6, 5))
+    frozen = FrozenConvolution(weight, bias, dtype=x.dtype)
+    x.requires_grad_()
+    found, expected = frozen(x), F.conv2d(x, weight, bias, padding=1).relu()
+    assert_close(found, expected)
+    direction = torch.randn_like(expected)
+    (gradient,) = torch.autograd.grad(found, x, direction)
+    assert_close(gradient, torch.autograd.grad(expected, x, direction)[0])
+    assert not list(frozen.parameters())
 
 
 def test_bfloat16_loses_at_most_a_hundredth() -> None:

@@ -97,12 +97,12 @@ def tiny_discriminator(*, use_kp: bool = False, sn: bool = False) -> Discriminat
     ).eval()
 
 
-def narrow_vgg(*, depth: int = 5) -> VGG19Features:
+def narrow_vgg(*, depth: int = 5, winograd: bool = False) -> VGG19Features:
     """VGG19 layer for layer, a sixteenth as wide."""
     widths = [width if isinstance(width, str) else width // 16 for width in cfgs["E"]]
     layers = make_layers(widths)
     lively(layers)
-    return VGG19Features(layers, depth=depth)
+    return VGG19Features(layers, depth=depth, winograd=winograd)
 
 
 def random_keypoints(batch_size: int = 2) -> Keypoints:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from typing import NamedTuple
 
 import torch
@@ -15,6 +17,7 @@ from torch.optim import Adam
 from config.schema import Config
 from engine.build import build_networks
 from engine.build_training import build_full_models, build_trainer
+from engine.device import keep_freed_memory
 from tools.bench.machine import best_time
 from tools.bench.plain import blur_whole_frames, upsample_first
 
@@ -33,13 +36,23 @@ class StepTime(NamedTuple):
 
 def measure_training(config: Config, device: torch.device, *, seconds: float) -> StepTime:
     """Time whole steps, optimizers included, on random frames and random weights."""
+    if device.type == "cpu":
+        keep_freed_memory()  # as train.py does
     trainer = build_trainer(config, device=device)
     source, driving = _frames(config)
     return _fastest(lambda: trainer.step(source, driving), device, seconds=seconds)
 
 
 def measure_plain_training(config: Config, device: torch.device, *, seconds: float) -> StepTime:
-    """The same in float32 as a plain implementation does it; see PlainStep."""
+    """The same in float32 as a plain implementation does it; see PlainStep.
+
+    In a process of its own, whose memory is managed as ever.
+    """
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as processes:
+        return processes.submit(_measure_plain, config, device, seconds).result()
+
+
+def _measure_plain(config: Config, device: torch.device, seconds: float) -> StepTime:
     plain = PlainStep(config, device)
     source, driving = (frames.to(device) for frames in _frames(config))
     return _fastest(lambda: plain(source, driving), device, seconds=seconds)
