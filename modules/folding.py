@@ -57,7 +57,7 @@ def _fold_block(module: nn.Module, dtype: torch.dtype, winograd: bool) -> nn.Mod
         case ResBlock2d():
             return FoldedRes(module, dtype, winograd)
         case nn.Conv2d(weight=weight, bias=Tensor() as bias, padding=(padding, _)):
-            return Convolution(weight, bias, dtype=dtype, padding=padding)
+            return Head(weight, bias, dtype=dtype, padding=padding)
         case _:
             return None
 
@@ -106,6 +106,19 @@ class Convolution(nn.Module):
         return out.relu_() if self.relu else out
 
 
+class Head(Convolution):
+    """A network's last convolution. What its type cannot hold it makes NaN, for all to see.
+
+    The sigmoid that comes next would make a plain 0 or 1 of an infinity.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        if out.dtype == torch.float32:  # There is no type to turn to that holds more.
+            return out
+        return out.masked_fill(out.isinf(), torch.nan)
+
+
 class FoldedDown(Convolution):
     """A DownBlock2d: (B, C, H, W) -> (B, out, H/2, W/2)."""
 
@@ -139,7 +152,7 @@ class FoldedUpInParts(FoldedUp):
         return parts
 
 
-class FoldedFinal(Convolution):
+class FoldedFinal(Head):
     """A 7x7 convolution of what FoldedUpInParts left: (B, 4 C, H+1, W+1) -> (B, out, 2H, 2W).
 
     The large map is never put together. Convolution libraries work on 16 channels at a time, so

@@ -23,6 +23,9 @@ class WinogradConvolution(nn.Module):
     Args:
         weight, bias: (out, C, 3, 3) and (out,).
         dtype: to compute in.
+
+    Raises:
+        RuntimeError: a gradient is wanted of it.
     """
 
     kernels: Tensor
@@ -37,6 +40,11 @@ class WinogradConvolution(nn.Module):
         self.register_buffer("bias", bias.detach().to(dtype, copy=True))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad and torch.is_grad_enabled():
+            raise RuntimeError(
+                "Winograd's convolutions have no gradient: run them under torch.inference_mode() "
+                "or torch.no_grad(), or fold the network without them"
+            )
         out: Tensor = winograd(x.to(self.kernels.dtype), self.kernels, self.bias)
         return out.relu_() if self.relu else out
 

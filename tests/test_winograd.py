@@ -72,6 +72,15 @@ def test_bfloat16_loses_at_most_a_hundredth() -> None:
     assert (found - exact).square().mean().sqrt() < 0.01 * exact.std()
 
 
+def test_a_gradient_is_refused_in_words() -> None:
+    x, weight, bias = drawn((6, 4))
+    convolution = WinogradConvolution(weight, bias, dtype=x.dtype)
+    with pytest.raises(RuntimeError, match=r"no gradient: run them under torch.inference_mode"):
+        convolution(x.requires_grad_())
+    with torch.no_grad():
+        assert_close(convolution(x), F.conv2d(x, weight, bias, padding=1))
+
+
 @torch.no_grad()
 def test_autocast_does_not_round_what_is_to_be_exact() -> None:
     x, weight, bias = (tensor.float() for tensor in drawn((6, 4)))
