@@ -10,7 +10,6 @@ import pytest
 from clips import encode, ffmpeg, number_of, numbered, patch_error, patches, write
 
 from engine.compressed_video import CompressedReader
-from engine.file_end import missing_end
 from engine.video import open_video
 
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "10")
@@ -241,46 +240,6 @@ def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
     assert [frame.shape for frame in frames] == [(32, 288, 3)] * 4
     colours = [frames[3][16, 48 * number + 24] for number in range(6)]
     np.testing.assert_allclose(colours, patches()[16, 16::32], atol=6)
-
-
-@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".gif"])
-def test_what_is_left_of_a_file_cut_short_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
-) -> None:
-    """Once, however often it is read, and with the numbers; nothing is said of the whole file."""
-    path = write(tmp_path / f"clip{suffix}", numbered(40))
-    with open_video(path) as reader:
-        assert len(list(reader)) == 40
-    assert caplog.messages == []
-    length = path.stat().st_size
-    path.write_bytes(path.read_bytes()[: length * 2 // 3])
-    with open_video(path) as reader:
-        left = len(list(reader))
-        assert len(list(reader)) == left
-    assert 15 < left < 40
-    (message,) = caplog.messages
-    numbers = "it has no end mark" if suffix == ".gif" else f"of its {length:,} bytes are there"
-    assert message.startswith(f"{path}: the file is cut short, ")
-    assert message.endswith(f"{numbers}; {left} frames are left")
-
-
-@pytest.mark.parametrize("suffix", [".webm", ".gif"])
-def test_scraps_of_a_file_have_no_end(tmp_path: Path, suffix: str) -> None:
-    """Wherever it is cut, and nothing stumbles; without its header it is of no known kind."""
-    whole = write(tmp_path / f"clip{suffix}", numbered(2)).read_bytes()
-    scrap, header = tmp_path / f"scrap{suffix}", 100 if suffix == ".webm" else 4
-    for length in range(0, len(whole), len(whole) // 60):
-        scrap.write_bytes(whole[:length])
-        assert missing_end(scrap) is not None or length < header
-
-
-def test_a_recording_without_a_length_lacks_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As a browser writes it, or whoever streams."""
-    path = encode(tmp_path / "clip.webm", numbered(5), "-c:v", "libvpx", "-live", "1")
-    assert len(list(open_video(path))) == 5
-    assert caplog.messages == []
 
 
 def test_damage_within_a_video_is_a_warning(
