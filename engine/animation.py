@@ -22,6 +22,7 @@ from engine.image import to_frame, to_tensor
 from engine.panels import Panels
 from engine.pipeline import ahead, behind
 from engine.scene import Scene
+from engine.smoothing import OneEuro
 from engine.timing import PartTimes
 from modules.generator import Source
 from modules.keypoints import MotionTransfer
@@ -174,7 +175,9 @@ class _Run:
         self._options = options
         self._progress = progress
         self._times = times
-        self._smoothing = Smoothing(clip.moments()) if options.smooth else None
+        self._smoothing: Smoothing | None = None
+        if options.smooth:
+            self._smoothing = Smoothing(clip.moments(), OneEuro.at_rate(clip.fps))
 
     def find_reference(self, source: Source) -> BestFrame | None:
         """The frame that relative motion starts from; None for the first.

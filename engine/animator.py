@@ -27,7 +27,7 @@ class Smoothing(NamedTuple):
     """That keypoints are to be smoothed, how much, and when each frame is shown, in seconds."""
 
     times: Sequence[float]
-    settings: OneEuro = OneEuro()
+    settings: OneEuro
 
 
 class Tracked(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -18,8 +19,11 @@ from modules.keypoints import Keypoints
 _SHORTEST = 1e-4  # seconds between frames, should a video show two at once
 
 
+_USUAL_RATE = 30  # frames per second
+
+
 class OneEuro(NamedTuple):
-    """How much to smooth.
+    """How much to smooth; the defaults are for 30 frames per second.
 
     Attributes:
         cutoff: Hz, of what rests; lower is steadier.
@@ -32,6 +36,16 @@ class OneEuro(NamedTuple):
     value_gain: float = 3.0
     jacobian_gain: float = 3.0
     speed_cutoff: float = 1.0
+
+    @classmethod
+    def at_rate(cls, fps: Fraction) -> OneEuro:
+        """As steady from frame to frame, and as few frames late, at any rate.
+
+        Detectors err in each frame anew. With the same cut-offs in Hz, a filter would have few
+        frames to average over at 10 frames per second, and be two frames late at 60.
+        """
+        usual, share = cls(), float(fps / _USUAL_RATE)
+        return usual._replace(cutoff=share * usual.cutoff, speed_cutoff=share * usual.speed_cutoff)
 
 
 class Filtered(NamedTuple):

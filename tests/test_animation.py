@@ -20,6 +20,7 @@ from engine.best_frame import normalized_layout
 from engine.errors import UserError
 from engine.framing import Box
 from engine.scene import Scene, open_scene
+from engine.smoothing import OneEuro
 from engine.video import open_video
 
 NAME = "small-jacobian"
@@ -102,7 +103,7 @@ def test_smoothed_clips_that_take_turns_do_not_disturb_each_other(scene: Scene) 
     animator = animator_of(3)
     source = animator.encode(as_tensor(scene.source()))
     clips = [list(scene.clip), list(scene.clip)[::-1]]
-    smoothing = Smoothing(scene.clip.moments())
+    smoothing = Smoothing(scene.clip.moments(), OneEuro())
     alone = [list(animator.steps(source, clip, RELATIVE, smoothing=smoothing)) for clip in clips]
     turns = zip(
         *(animator.steps(source, clip, RELATIVE, smoothing=smoothing) for clip in clips),

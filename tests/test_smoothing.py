@@ -1,6 +1,7 @@
 """Smoothing takes jitter away, follows motion closely, and depends on nothing but what was."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -13,11 +14,15 @@ FPS, NUM_FRAMES, K = 25, 200, 10
 TIMES = [index / FPS for index in range(NUM_FRAMES)]
 
 
-def trajectory() -> Keypoints:
+def effort(fps: int) -> Tensor:
+    """How much of their speed points have in the frames of eight seconds: all for two, none..."""
+    return torch.sigmoid(8 * torch.sin(math.pi / 2 * torch.arange(8 * fps) / fps))
+
+
+def trajectory(fps: int = FPS) -> Keypoints:
     """Points that circle and turn for two seconds, rest for two, and so on."""
-    time = torch.tensor(TIMES)
-    moving = torch.sigmoid(8 * torch.sin(math.pi / 2 * time))
-    angle = 2 * math.pi * 0.3 * moving.cumsum(0)[:, None] / FPS + torch.linspace(0, 6, K)
+    moving = effort(fps)
+    angle = 2 * math.pi * 0.3 * moving.cumsum(0)[:, None] / fps + torch.linspace(0, 6, K)
     value = 0.25 * torch.stack([angle.sin(), angle.cos()], dim=-1)  # (T, K, 2)
     turn = 0.4 * angle.sin()
     rows = [[turn.cos(), -turn.sin()], [turn.sin(), turn.cos()]]
@@ -65,6 +70,22 @@ def test_jitter_falls_by_half_at_a_lag_of_under_two_frames() -> None:
         assert jitter(part, true) < 0.5 * jitter(shaky, true)
         assert 0.1 < lag(part, true) < 2
     assert lag(truth.value.roll(3, dims=0), truth.value) == pytest.approx(3)
+
+
+@pytest.mark.parametrize("fps", [8, 10, 25, 30, 60])
+def test_it_does_so_at_any_rate(fps: int) -> None:
+    """Of what rests: where points start and stop within a frame or two, what is late shakes too."""
+    truth = trajectory(fps)
+    noisy = with_noise(truth)
+    times = [index / fps for index in range(8 * fps)]
+    found, _ = smooth(noisy, times, OneEuro.at_rate(Fraction(fps)))
+    resting = effort(fps) < 0.02
+    assert 0.3 < resting.float().mean() < 0.6
+    for part, shaky, true in zip(found, noisy, truth, strict=True):
+        assert part is not None and shaky is not None and true is not None
+        shakes, shook = ((value - true).diff(dim=0)[resting[1:]] for value in (part, shaky))
+        assert shakes.square().mean().sqrt() < 0.45 * shook.square().mean().sqrt()
+        assert lag(part, true) < 2
 
 
 def test_the_first_frame_and_what_rests_stay_as_they_are() -> None:
