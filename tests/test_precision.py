@@ -1,14 +1,21 @@
 """Half precision where the machine computes in it; what does not fit it is done in float32."""
 
+from itertools import islice
+
 import pytest
 import torch
 from by_hand import RELATIVE
+from commands import ROOT
 from golden_files import load_golden
 
 from engine import precision
 from engine.animator import Animator
+from engine.build import build_inference_networks, choose_config
+from engine.checkpoint import load_weights, read_torch_file, with_averages
 from engine.errors import UserError
+from engine.image import to_tensor
 from engine.precision import choose_precision
+from engine.scene import open_scene
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 CLOSE = 1e-4  # mean square, 40 dB; for weights that were hardly trained
@@ -93,6 +100,24 @@ def test_half_precision_is_close_to_full_and_finds_the_same_keypoints() -> None:
     exact = predictions(animator_of("small-jacobian", torch.float32))
     half = predictions(animator_of("small-jacobian", torch.bfloat16))
     assert 0 < (half - exact).square().mean() < CLOSE
+
+
+def test_the_shipped_checkpoint_makes_the_same_frames_to_42_decibels() -> None:
+    path = ROOT / "demo" / "checkpoint.pth.tar"
+    state = read_torch_file(path)
+    config = choose_config(None, [], checkpoint=path, state=state)
+    networks = build_inference_networks(config.model_params)
+    load_weights(path, with_averages(state), networks._asdict())
+    picture, video = ROOT / "demo" / "source.png", ROOT / "demo" / "driving.mp4"
+    found = []
+    with open_scene(picture, video, frame_shape=config.dataset_params.frame_shape) as scene:
+        driving = list(islice(scene.clip, 0, None, 5))
+        for dtype in (torch.float32, torch.bfloat16):
+            animator = Animator(**networks._asdict(), device=CPU, precision=dtype)
+            source = animator.encode(to_tensor(scene.source()))
+            found.append(torch.stack(list(animator.animate(source, driving, RELATIVE))))
+    error = (found[1] - found[0]).square().flatten(1).mean(dim=1)  # (T,)
+    assert (-10 * error.log10()).min() >= 42
 
 
 @pytest.mark.parametrize("place", ["final", "first", "dense_motion_network.mask"])
