@@ -1,8 +1,11 @@
 """What all commands share: errors in one line, and how a run ends."""
 
+import _thread
 import logging
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from engine.errors import UserError
@@ -19,7 +22,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     """Run a command and leave: 0 when done, 2 with one line for a user's error, 130 on Ctrl-C."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     try:
-        main()
+        with no_interrupt_lost():
+            main()
     except UserError as error:
         sys.exit(_report(str(error)))
     except OSError as error:
@@ -29,6 +33,28 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+@contextmanager
+def no_interrupt_lost() -> Iterator[None]:
+    """Raise a Ctrl-C again, a moment later, where it reaches Python when that cannot raise.
+
+    In what a weak reference or `__del__` calls, exceptions are merely printed.
+    """
+
+    def again(unraisable: "sys.UnraisableHookArgs") -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            moment = threading.Timer(0.1, _thread.interrupt_main)
+            moment.daemon = True
+            moment.start()
+        else:
+            usual(unraisable)
+
+    usual, sys.unraisablehook = sys.unraisablehook, again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
 
 
 def _report(message: str) -> int:
