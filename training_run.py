@@ -17,7 +17,7 @@ from engine.checkpoint import random_state
 from engine.errors import UserError
 from engine.guard import check_skipped, keypoint_state, keypoint_warnings
 from engine.interrupt import StopRequest
-from engine.loading import EpochLoader
+from engine.loading import EpochLoader, WorkersLostError
 from engine.measures import RunningMeans, Stopwatch, peak_memory, with_total
 from engine.training import StepResult, Trainer
 from engine.validation import TestScore, score_videos
@@ -84,7 +84,12 @@ class Run:
         """Go on to the last epoch, or until asked to stop."""
         with StopRequest() as stop, self.loader:
             while self.progress.epoch < self.config.train_params.num_epochs:
-                means = self.train_epoch(stop)
+                try:
+                    means = self.train_epoch(stop)
+                except WorkersLostError:
+                    if self.progress.step_in_epoch:
+                        self.leave()
+                    raise
                 if stop.received:
                     self.leave()
                     return

@@ -16,6 +16,10 @@ from engine.sampling import EpochSampler
 _SIGN_OF_A_LOST_WORKER = "DataLoader worker (pid"
 
 
+class WorkersLostError(UserError):
+    """Workers were lost again before they had read a batch: new ones would be, too."""
+
+
 class EpochLoader:
     """This process's share of each batch of an epoch, in an order that follows from the seed.
 
@@ -84,7 +88,7 @@ class EpochLoader:
         """The batches of an epoch from one of them on, as torch collates them.
 
         Raises:
-            UserError: workers are lost before they have read a single batch.
+            WorkersLostError: for the second time at one batch.
         """
         step, last_lost = first_step, None
         while True:
@@ -98,10 +102,9 @@ class EpochLoader:
                 if isinstance(error, RuntimeError) and _SIGN_OF_A_LOST_WORKER not in str(error):
                     raise
                 if step == last_lost:
-                    raise UserError(
+                    raise WorkersLostError(
                         "data-loader workers were killed twice at one step; if memory ran out, "
-                        f"lower train_params.num_workers={self._num_workers} and go on with "
-                        "--checkpoint"
+                        f"lower train_params.num_workers={self._num_workers}"
                     ) from error
             last_lost = step
             self._warn("a data-loader worker was killed; new ones go on from this step")

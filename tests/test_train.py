@@ -465,6 +465,37 @@ def test_workers_that_are_killed_again_at_once_end_the_run(
         )
     assert done.error().startswith("data-loader workers were killed twice at one step")
     assert "train_params.num_workers=2" in done.stderr
+    assert not list(run_folder(tmp_path).glob("*checkpoint*"))  # there is nothing to go on from
+
+
+def test_what_was_learned_before_workers_were_killed_again_is_kept(
+    config: Path, whole_run: Path, tmp_path: Path
+) -> None:
+    draw, step, stepping = TrainingPairs.draw, Trainer.step, multiprocessing.Event()
+    draws = multiprocessing.Value("i", 0)
+
+    def draw_four_pairs(dataset: TrainingPairs, index: int, *, repeat: int) -> FramePair:
+        draws.value += 1
+        if draws.value > 4:
+            stepping.wait()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return draw(dataset, index, repeat=repeat)
+
+    def tell(trainer: Trainer, *images: torch.Tensor) -> StepResult:
+        stepping.set()
+        return step(trainer, *images)
+
+    arguments = ("--config", config, "--log_dir", tmp_path, "--seed", SEED)
+    with (
+        patch.object(TrainingPairs, "draw", draw_four_pairs),
+        patch.object(Trainer, "step", tell),
+        finding_losses_soon(),
+    ):
+        done = training(*arguments, "--set", "train_params.num_workers=1")
+    assert done.error().startswith("data-loader workers were killed twice at one step")
+    folder = run_folder(tmp_path)
+    training("--checkpoint", folder / "last-checkpoint.pth.tar").output()
+    assert_same_end(folder, whole_run)
 
 
 def test_going_back_to_an_older_checkpoint_keeps_the_best_one(
