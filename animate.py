@@ -18,26 +18,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from animation_run import Files, animate_one, animate_test_videos
 from config.schema import Config
 from engine import distributed
-from engine.animation import Animation, AnimationOptions, animate_scene, check_best_frame, report
-from engine.animator import DEFAULT_BATCH_SIZE, Animator
+from engine.animation import AnimationOptions
+from engine.animator import DEFAULT_BATCH_SIZE
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
 from engine.command_line import OneLineErrors, run
-from engine.device import announce, choose_device
+from engine.device import choose_device
 from engine.errors import UserError
 from engine.framing import Box, read_box
-from engine.output import check_file, is_frame_of, write_json
-from engine.pairs import animate_pairs, check_pairs, pairs_as_dicts
 from engine.precision import PRECISIONS
-from engine.progress import Bar
-from engine.scene import Scene, open_scene
-from frames_dataset import PairedDataset, split_videos
 
 DEMO = Path(__file__).parent / "demo"
 DEFAULT_RESULT = Path("result.mp4")
-PAIRS_SEED = 0
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
@@ -131,9 +126,21 @@ def main() -> None:
         )
         options = animation_options(config, args)
         if args.pairs:
-            animate_test_videos(animator, config, options, args)
+            folder = (args.log_dir or args.checkpoint.parent) / "animation"
+            animate_test_videos(
+                animator, config, options, folder=folder, json=args.json, asked=args.device
+            )
         else:
-            animate_one(animator, config, options, args, started=started)
+            animate_one(
+                animator,
+                options,
+                Files(**{name: getattr(args, name) for name in Files._fields}),
+                frame_shape=config.dataset_params.frame_shape,
+                crops=read_crops(args.crop),
+                asked=args.device,
+                overrides=args.set,
+                started=started,
+            )
 
 
 def check_flags(args: argparse.Namespace) -> None:
@@ -151,7 +158,7 @@ def check_flags(args: argparse.Namespace) -> None:
 
 
 def set_default_files(args: argparse.Namespace) -> None:
-    """With no file named, all come from demo/; with some named, none is guessed."""
+    """With no file named, all come from demo/; with some named, none but the result is guessed."""
     needed = ["checkpoint"] if args.pairs else ["checkpoint", "source_image", "driving_video"]
     if not args.pairs and not any(getattr(args, name) for name in needed):
         args.checkpoint = DEMO / "checkpoint.pth.tar"
@@ -161,6 +168,8 @@ def set_default_files(args: argparse.Namespace) -> None:
     for name in needed:
         if getattr(args, name) is None:
             raise UserError(f"--{name}: missing; name a file, or none at all for the demo")
+    if args.result_video is None:
+        args.result_video = DEFAULT_RESULT
 
 
 def animation_options(config: Config, args: argparse.Namespace) -> AnimationOptions:
@@ -202,126 +211,6 @@ def read_crops(crops: Sequence[Sequence[str]]) -> dict[str, Box]:
             raise UserError(f"--crop {name}: given twice; name one part of it")
         found[name] = read_box(text)
     return found
-
-
-# ----- one picture
-
-
-def animate_one(
-    animator: Animator,
-    config: Config,
-    options: AnimationOptions,
-    args: argparse.Namespace,
-    *,
-    started: float,
-) -> None:
-    """Move the picture by the video, and report."""
-    if distributed.world_size() > 1:
-        raise UserError("torchrun: shares out --pairs alone; use python animate.py for one picture")
-    result_video = args.result_video or DEFAULT_RESULT
-    check_results(args, result_video)
-    crops = read_crops(args.crop)
-    with (
-        open_scene(
-            args.source_image,
-            args.driving_video,
-            frame_shape=config.dataset_params.frame_shape,
-            crop_source=crops.get("source"),
-            crop_driving=crops.get("driving"),
-        ) as scene,
-        Bar() as bar,
-    ):
-        check_best_frame(scene.clip, options)
-        announce(animator.device, asked=args.device)
-        loaded = time.monotonic() - started
-        animation = animate_scene(
-            animator,
-            scene,
-            options,
-            result_video=result_video,
-            save_frames=args.save_frames,
-            progress=bar.show,
-        )
-        if args.json is not None:
-            files = ("checkpoint", "config", "source_image", "driving_video", "save_frames")
-            given = {name: getattr(args, name) and str(getattr(args, name)) for name in files}
-            content = report(animation, scene, animator, options)
-            content["seconds"] = {"load": round(loaded, 3), **animation.seconds}
-            write_json(args.json, content | {"files": given, "set": args.set})
-    print_animation(animation, scene, args)
-
-
-def check_results(args: argparse.Namespace, result_video: Path) -> None:
-    """See that the report can be written, and that no result replaces another or what it is from.
-
-    Raises:
-        UserError: it cannot, or would.
-    """
-    results = {"--result_video": result_video, "--save_frames": args.save_frames}
-    results["--json"] = args.json
-    if args.side_by_side:
-        results["--side_by_side"] = result_video.with_suffix(".png")
-    inputs = (args.checkpoint, args.config, args.source_image, args.driving_video)
-    given = {path.resolve(): path for path in inputs if path is not None}
-    for flag, path in results.items():
-        if path is None:
-            continue
-        lost = given.get(path.resolve())
-        if flag == "--save_frames":
-            lost = next((file for file in given.values() if is_frame_of(path, file)), lost)
-        if lost is not None:
-            remedy = "--result_video" if flag == "--side_by_side" else flag
-            raise UserError(f"{lost}: {flag} would write over it; choose another {remedy}")
-        given[path.resolve()] = path
-    if args.json is not None:
-        check_file(args.json)
-
-
-def print_animation(animation: Animation, scene: Scene, args: argparse.Namespace) -> None:
-    seconds = animation.seconds["total"]
-    print(f"{animation.video}: {animation.num_frames} frames in {seconds:.1f} s")
-    if animation.picture is not None:
-        print(f"{animation.picture}: some of them, below the driving frames")
-    if args.best_frame == "auto":
-        print(f"{args.driving_video}: frame {animation.best_frame} is most like the source")
-    reader = scene.clip.reader
-    chosen = {name for name, _ in args.crop}
-    for path, box, size, name in (
-        (args.source_image, scene.box, scene.picture.shape[:2], "source"),
-        (args.driving_video, scene.clip.box, (reader.height, reader.width), "driving"),
-    ):
-        if box is not None and (box.height, box.width) != tuple(size) and name not in chosen:
-            print(f"{path}: cut to {box} (x,y,w,h); --crop {name} x,y,w,h chooses another part")
-
-
-# ----- pairs of test videos
-
-
-def animate_test_videos(
-    animator: Animator, config: Config, options: AnimationOptions, args: argparse.Namespace
-) -> None:
-    """Animate pairs of the dataset's test videos, and report in the first process."""
-    params, data = config.animate_params, config.dataset_params
-    folder = (args.log_dir or args.checkpoint.parent) / "animation"
-    pairs = PairedDataset(
-        split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling),
-        num_pairs=params.num_pairs,
-        pairs_list=None if data.pairs_list is None else Path(data.pairs_list),
-        seed=PAIRS_SEED,
-    )
-    shape = data.frame_shape
-    check_pairs(pairs, options, frame_shape=shape)
-    if args.json is not None:
-        check_file(args.json)
-    first = distributed.is_first()
-    if first:
-        announce(animator.device, asked=args.device)
-    animate_pairs(animator, pairs, options, folder=folder, suffix=params.format, frame_shape=shape)
-    if args.json is not None and first:
-        content = {"folder": str(folder), **options.motion._asdict()}
-        write_json(args.json, content | {"pairs": pairs_as_dicts(pairs)})
-    if first:
-        print(f"{folder}: {len(pairs)} videos of source, driving and result")
 
 
 if __name__ == "__main__":

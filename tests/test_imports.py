@@ -14,7 +14,8 @@ ENTRY_POINTS = ("train", "animate", "reconstruction", "evaluate", "app")
 ALLOWED = {
     "train": ("training_run", "engine", "frames_dataset", "logger", "config"),
     "training_run": ("engine", "frames_dataset", "logger", "config"),
-    "animate": ("engine", "frames_dataset", "config"),
+    "animate": ("animation_run", "engine", "config"),
+    "animation_run": ("engine", "frames_dataset", "config"),
     "reconstruction": ("engine", "frames_dataset", "config"),
     "evaluate": ("evaluation_run", "engine", "tools.puppets"),
     "evaluation_run": ("engine", "config", "tools.puppets"),

@@ -1,0 +1,183 @@
+"""What animate.py does: one picture moved and reported of, or pairs of a dataset's test videos."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from config.schema import Config
+from engine import distributed
+from engine.animation import Animation, AnimationOptions, animate_scene, check_best_frame, report
+from engine.animator import Animator
+from engine.device import announce
+from engine.errors import UserError
+from engine.framing import Box
+from engine.output import check_file, is_frame_of, write_json
+from engine.pairs import animate_pairs, check_pairs, pairs_as_dicts
+from engine.progress import Bar
+from engine.scene import Scene, open_scene
+from frames_dataset import PairedDataset, split_videos
+
+PAIRS_SEED = 0
+
+
+class Files(NamedTuple):
+    """What one animation is made of, and what it writes."""
+
+    checkpoint: Path
+    config: Path | None
+    source_image: Path
+    driving_video: Path
+    result_video: Path
+    save_frames: Path | None
+    json: Path | None
+
+
+# ----- one picture
+
+
+def animate_one(
+    animator: Animator,
+    options: AnimationOptions,
+    files: Files,
+    *,
+    frame_shape: tuple[int, int, int],
+    crops: Mapping[str, Box],
+    asked: str,
+    overrides: Sequence[str],
+    started: float,
+) -> None:
+    """Move the picture by the video, and report.
+
+    Args:
+        frame_shape: (H, W, C) of the networks' frames.
+        crops: the parts that were chosen, of `source` and `driving`.
+        asked: the `--device` that was given.
+        overrides: of the config, for the report.
+        started: when the command was, on the monotonic clock.
+
+    Raises:
+        UserError: a file cannot be read or written, or would be lost.
+    """
+    if distributed.world_size() > 1:
+        raise UserError("torchrun: shares out --pairs alone; use python animate.py for one picture")
+    check_results(files, side_by_side=options.side_by_side)
+    with (
+        open_scene(
+            files.source_image,
+            files.driving_video,
+            frame_shape=frame_shape,
+            crop_source=crops.get("source"),
+            crop_driving=crops.get("driving"),
+        ) as scene,
+        Bar() as bar,
+    ):
+        check_best_frame(scene.clip, options)
+        announce(animator.device, asked=asked)
+        loaded = time.monotonic() - started
+        animation = animate_scene(
+            animator,
+            scene,
+            options,
+            result_video=files.result_video,
+            save_frames=files.save_frames,
+            progress=bar.show,
+        )
+        if files.json is not None:
+            names = ("checkpoint", "config", "source_image", "driving_video", "save_frames")
+            given = {name: getattr(files, name) and str(getattr(files, name)) for name in names}
+            content = report(animation, scene, animator, options)
+            content["seconds"] = {"load": round(loaded, 3), **animation.seconds}
+            write_json(files.json, content | {"files": given, "set": overrides})
+    print_animation(animation, scene, options, files, chosen=crops)
+
+
+def check_results(files: Files, *, side_by_side: bool) -> None:
+    """See that the report can be written, and that no result replaces another or what it is from.
+
+    Raises:
+        UserError: it cannot, or would.
+    """
+    results = {"--result_video": files.result_video, "--save_frames": files.save_frames}
+    results["--json"] = files.json
+    if side_by_side:
+        results["--side_by_side"] = files.result_video.with_suffix(".png")
+    inputs = (files.checkpoint, files.config, files.source_image, files.driving_video)
+    given = {path.resolve(): path for path in inputs if path is not None}
+    for flag, path in results.items():
+        if path is None:
+            continue
+        lost = given.get(path.resolve())
+        if flag == "--save_frames":
+            lost = next((file for file in given.values() if is_frame_of(path, file)), lost)
+        if lost is not None:
+            remedy = "--result_video" if flag == "--side_by_side" else flag
+            raise UserError(f"{lost}: {flag} would write over it; choose another {remedy}")
+        given[path.resolve()] = path
+    if files.json is not None:
+        check_file(files.json)
+
+
+def print_animation(
+    animation: Animation,
+    scene: Scene,
+    options: AnimationOptions,
+    files: Files,
+    *,
+    chosen: Mapping[str, Box],
+) -> None:
+    """Say what was made, and what was decided on the way."""
+    seconds = animation.seconds["total"]
+    print(f"{animation.video}: {animation.num_frames} frames in {seconds:.1f} s")
+    if animation.picture is not None:
+        print(f"{animation.picture}: some of them, below the driving frames")
+    if options.best_frame == "auto":
+        print(f"{files.driving_video}: frame {animation.best_frame} is most like the source")
+    reader = scene.clip.reader
+    for path, box, size, name in (
+        (files.source_image, scene.box, scene.picture.shape[:2], "source"),
+        (files.driving_video, scene.clip.box, (reader.height, reader.width), "driving"),
+    ):
+        if box is not None and (box.height, box.width) != tuple(size) and name not in chosen:
+            print(f"{path}: cut to {box} (x,y,w,h); --crop {name} x,y,w,h chooses another part")
+
+
+# ----- pairs of test videos
+
+
+def animate_test_videos(
+    animator: Animator,
+    config: Config,
+    options: AnimationOptions,
+    *,
+    folder: Path,
+    json: Path | None,
+    asked: str,
+) -> None:
+    """Animate pairs of the dataset's test videos, and report in the first process.
+
+    Args:
+        folder: for the results.
+        json: for the report; None for none.
+        asked: the `--device` that was given.
+    """
+    params, data = config.animate_params, config.dataset_params
+    pairs = PairedDataset(
+        split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling),
+        num_pairs=params.num_pairs,
+        pairs_list=None if data.pairs_list is None else Path(data.pairs_list),
+        seed=PAIRS_SEED,
+    )
+    shape = data.frame_shape
+    check_pairs(pairs, options, frame_shape=shape)
+    if json is not None:
+        check_file(json)
+    first = distributed.is_first()
+    if first:
+        announce(animator.device, asked=asked)
+    animate_pairs(animator, pairs, options, folder=folder, suffix=params.format, frame_shape=shape)
+    if json is not None and first:
+        content = {"folder": str(folder), **options.motion._asdict()}
+        write_json(json, content | {"pairs": pairs_as_dicts(pairs)})
+    if first:
+        print(f"{folder}: {len(pairs)} videos of source, driving and result")
