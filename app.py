@@ -108,7 +108,7 @@ def main() -> None:
             )
             print(f"{address}: the page; Ctrl-C ends it", flush=True)
             wait()
-            page.close()
+            page.close(verbose=False)
 
 
 def call_nobody(folder: Path) -> None:

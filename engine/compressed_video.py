@@ -61,6 +61,7 @@ class CompressedReader(VideoReader):
             self._stream.thread_type = "SLICE"
             self._index, self._first = read_index(self._container, self._stream, path)
         self.num_frames = len(self._index.times)
+        self.codec = self._stream.codec_context.name
         self.fps = frame_rate(self._stream, self._index)
         self.times = frame_times(self._stream, self._index, self.fps)
         if self._container.streams.audio:

@@ -39,6 +39,7 @@ class VideoReader(ABC):
         sound: where to find what is heard; None if nothing is.
         height, width: of one frame in pixels, after rotation.
         num_frames: how many frames iteration gives, exactly.
+        codec: what decodes them, as ffmpeg calls it; None for images.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class VideoReader(ABC):
     height: int
     width: int
     num_frames: int
+    codec: str | None = None
 
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -21,14 +21,13 @@ from page.fields import (
 )
 from page.limits import counted
 from page.studio import Cancelled, Studio
+from page.tab import Tab
 from page.visits import Visits
 
-# Driving videos are kept as they are, pictures as PNG.
-_SHOWN = frozenset({".png", ".mp4", ".m4v", ".mov", ".webm", ".ogv"})
 _STAGES = {"best frame": "Looking for the best frame", "animate": "Animating"}
 
 
-class AnimateTab:
+class AnimateTab(Tab):
     """Its components, and what happens when they are used.
 
     Args:
@@ -46,8 +45,7 @@ class AnimateTab:
         pictures: Sequence[Path],
         videos: Sequence[Path],
     ) -> None:
-        self._studio = studio
-        self._visits = visits
+        super().__init__(studio, visits)
         self._pictures, self._videos = pictures, videos
         with gr.Row(equal_height=False):
             self._inputs()
@@ -135,20 +133,23 @@ class AnimateTab:
     def _example_driving(self, index: int, request: gr.Request) -> list[Any]:
         return self._take("driving", self._visits.copy(self._videos[index]), request)
 
-    def _take(self, role: str, upload: Path | None, request: gr.Request) -> list[Any]:
+    def _take(
+        self, role: Literal["picture", "driving"], upload: Path | None, request: gr.Request
+    ) -> list[Any]:
         """What the field, its crop and the status show once a file was chosen."""
         take = self._studio.take_picture if role == "picture" else self._studio.take_driving
         try:
-            visit = self._visits.of(request.session_hash)
-            visit.drop(role)
+            visit = self._visit(request)
+            self._studio.drop(visit, role)
             if upload is None:
                 return [None, None, ""]
             preview = take(visit, upload)
-            path = visit.files[role]
-            if path.suffix in _SHOWN:
-                return [path, crop_value(preview), ""]
-            said = f"{upload.name} is taken. It cannot be played here; under Crop is how it begins."
-            return [None, crop_value(preview), note(said)]
+            said = ""
+            if preview.played != visit.files[role]:
+                said = (
+                    f"{upload.name} is taken. Browsers cannot play it; a copy shows how it begins."
+                )
+            return [preview.played, crop_value(preview), note(said)]
         except Exception as error:
             return [None, None, complaint(error)]
 
@@ -160,7 +161,7 @@ class AnimateTab:
 
     def _begin(self, request: gr.Request) -> list[Any]:
         """What the buttons and the status show as soon as the button is pressed."""
-        self._visits.of(request.session_hash).begin()
+        self._visit(request).begin()
         return self._buttons(note("At work. Cancel stops it."), running=True)
 
     def _animate(
@@ -175,7 +176,7 @@ class AnimateTab:
             progress((done, total), desc=_STAGES[stage], unit="frames")
 
         try:
-            visit = self._visits.of(request.session_hash)
+            visit = self._visit(request)
             animation = self._studio.animate(visit, self.panel.read(*chosen), show)
         except Cancelled:
             return [None, *self._buttons(note("Cancelled."))]
@@ -193,7 +194,7 @@ class AnimateTab:
         return self._buttons(complaint(UserError(f"{waiting} wait already; try again in a minute")))
 
     def _cancel(self, request: gr.Request) -> list[Any]:
-        self._visits.of(request.session_hash).cancelled.set()
+        self._visit(request).cancelled.set()
         return self._buttons(note("Cancelled."))
 
     @staticmethod

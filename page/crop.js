@@ -52,16 +52,8 @@ function drag(event, move) {
     const start = { x: event.clientX, y: event.clientY };
     const [x, y, w, h] = props.value.box;
     const scale = props.value.width / picture.clientWidth;
-    const follow = (now) => move(
-        [x, y, w, h], scale * (now.clientX - start.x), scale * (now.clientY - start.y));
-    const end = () => {
-        window.removeEventListener("pointermove", follow);
-        window.removeEventListener("pointerup", end);
-        window.removeEventListener("pointercancel", end);
-    };
-    window.addEventListener("pointermove", follow);
-    window.addEventListener("pointerup", end);
-    window.addEventListener("pointercancel", end);
+    untilLetGo((now) => move(
+        [x, y, w, h], scale * (now.clientX - start.x), scale * (now.clientY - start.y)));
 }
 
 box.addEventListener("pointerdown", (event) =>

@@ -13,10 +13,11 @@ from engine.errors import UserError
 from page.choices import ChoicesPanel
 from page.fields import complaint, points_field, points_value, read_crop
 from page.studio import Studio
+from page.tab import STEP, Tab
 from page.visits import Visits
 
 
-class EditTab:
+class EditTab(Tab):
     """Its components, and what happens when they are used.
 
     Args:
@@ -26,8 +27,7 @@ class EditTab:
     """
 
     def __init__(self, studio: Studio, visits: Visits, *, panel: ChoicesPanel, tab: gr.Tab) -> None:
-        self._studio = studio
-        self._visits = visits
+        super().__init__(studio, visits)
         gr.HTML(
             '<p class="hint">Drag a keypoint, and the picture of the first tab follows. Each moves '
             "what the networks have learned to move with it.</p>"
@@ -41,9 +41,7 @@ class EditTab:
                 self._open,
                 panel.crop_source,
                 shown,
-                concurrency_id="step",
-                concurrency_limit=2,
-                api_visibility="private",
+                **STEP,
             )
         self.points.input(
             self._move,
@@ -51,15 +49,13 @@ class EditTab:
             [self.points, self.status],
             show_progress="hidden",
             trigger_mode="multiple",
-            concurrency_id="step",
-            concurrency_limit=2,
-            api_visibility="private",
+            **STEP,
         )
 
     def _open(self, crop: object, request: gr.Request) -> list[Any]:
         """The picture with its keypoints where they were found."""
         try:
-            visit = self._visits.of(request.session_hash)
+            visit = self._visit(request)
             frame, points = self._studio.handles(visit, read_crop(crop))
         except Exception as error:
             return [None, gr.update(visible=False), complaint(error)]
@@ -71,7 +67,7 @@ class EditTab:
         try:
             if not isinstance(value, Mapping) or "points" not in value:
                 raise UserError("no keypoints; load the page again")
-            visit = self._visits.of(request.session_hash)
+            visit = self._visit(request)
             frame = self._studio.move(visit, read_crop(crop), value["points"])
         except Exception as error:
             return [gr.skip(), complaint(error)]

@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 
 def picture_field(label: str) -> gr.Image:
-    """A picture, dropped, chosen or pasted; its value is the path of the upload."""
+    """A picture, dropped or chosen; its value is the path of the upload."""
     field = gr.Image(
         label=label,
         type="filepath",
-        sources=["upload", "clipboard"],
+        sources=["upload"],
         height=300,
         elem_id="picture",
         buttons=[],
@@ -76,7 +76,7 @@ def crop_field(elem_id: str) -> gr.HTML:
     return gr.HTML(
         value=None,
         html_template="",
-        js_on_load=(_HERE / "crop.js").read_text(),
+        js_on_load=_script("crop.js"),
         elem_id=elem_id,
         elem_classes="crop",
     )
@@ -111,7 +111,7 @@ def points_field(elem_id: str) -> gr.HTML:
     return gr.HTML(
         value=None,
         html_template="",
-        js_on_load=(_HERE / "points.js").read_text(),
+        js_on_load=_script("points.js"),
         elem_id=elem_id,
         elem_classes="points",
     )
@@ -127,6 +127,11 @@ def points_value(frame: np.ndarray, points: np.ndarray) -> dict[str, object]:
         "points": points.round(4).tolist(),
         "colours": colours,
     }
+
+
+def _script(name: str) -> str:
+    """What draws a component, after what all of those have in common."""
+    return "".join((_HERE / part).read_text() for part in ("pointer.js", name))
 
 
 def data_url(frame: np.ndarray) -> str:

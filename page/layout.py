@@ -82,6 +82,7 @@ def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path
             max_file_size=limits.megabytes * MEGA,
             theme=theme(),
             css_paths=[_HERE / "page.css"],
+            js=(_HERE / "page.js").read_text(),
             app_kwargs={"middleware": [Middleware(Guard, folder=folder, limits=limits)]},
             **settings,
         )
@@ -100,4 +101,4 @@ def theme() -> gr.themes.Base:
         neutral_hue="slate",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
-    )
+    ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500")

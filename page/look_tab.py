@@ -17,10 +17,11 @@ from page.choices import ChoicesPanel
 from page.fields import complaint, data_url, note
 from page.results import Seen
 from page.studio import Studio
+from page.tab import STEP, Tab
 from page.visits import Visits
 
 
-class LookTab:
+class LookTab(Tab):
     """Its components, and what happens when they are used.
 
     Args:
@@ -30,8 +31,7 @@ class LookTab:
     """
 
     def __init__(self, studio: Studio, visits: Visits, *, panel: ChoicesPanel, tab: gr.Tab) -> None:
-        self._studio = studio
-        self._visits = visits
+        super().__init__(studio, visits)
         self._panel = panel
         gr.HTML(
             '<p class="hint">Frame by frame, how the picture of the first tab is moved by its '
@@ -60,9 +60,7 @@ class LookTab:
             [self.status, self.seen],
             show_progress="hidden",
             trigger_mode="always_last",
-            concurrency_id="step",
-            concurrency_limit=2,
-            api_visibility="private",
+            **STEP,
         )
 
     def _open(
@@ -77,7 +75,7 @@ class LookTab:
             progress((done, total), desc="Reading the video", unit="frames")
 
         try:
-            visit = self._visits.of(request.session_hash)
+            visit = self._visit(request)
             film = self._studio.film(visit, self._panel.read(*chosen), show)
         except Exception as error:
             return [gr.update(visible=False), complaint(error), ""]
@@ -88,7 +86,7 @@ class LookTab:
     def _look(self, request: gr.Request, index: int, *chosen: Any) -> list[Any]:
         """The status, and what is seen in a frame."""
         try:
-            visit = self._visits.of(request.session_hash)
+            visit = self._visit(request)
             seen = self._studio.see(visit, self._panel.read(*chosen), int(index))
         except Exception as error:
             return [complaint(error), ""]

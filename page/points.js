@@ -63,21 +63,13 @@ function send() {
 }
 
 function drag(index) {
-    const follow = (now) => {
+    untilLetGo((now) => {
         const area = picture.getBoundingClientRect();
         const { width, height } = props.value;
         const x = (now.clientX - area.left) / area.width * width - 0.5;
         const y = (now.clientY - area.top) / area.height * height - 0.5;
         put(index, 2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1);
-    };
-    const end = () => {
-        window.removeEventListener("pointermove", follow);
-        window.removeEventListener("pointerup", end);
-        window.removeEventListener("pointercancel", end);
-    };
-    window.addEventListener("pointermove", follow);
-    window.addEventListener("pointerup", end);
-    window.addEventListener("pointercancel", end);
+    });
 }
 
 function handle(index) {

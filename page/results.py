@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +30,13 @@ class Preview(NamedTuple):
         frame: uint8 (h, w, 3), as small as it is shown.
         size: (H, W) of what it shows.
         box: the part that the networks see if nothing is chosen.
+        played: the file that a browser shows.
     """
 
     frame: np.ndarray
     size: tuple[int, int]
     box: Box
+    played: Path
 
 
 class Seen(NamedTuple):

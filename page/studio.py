@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,12 +25,12 @@ from engine.image import read_image, resize_frame, to_frame, to_tensor
 from engine.scene import Scene, open_scene
 from modules.keypoints import Keypoints
 from page.limits import Limits
+from page.previews import browsers_play, preview_of, reduced, write_playable
 from page.results import Choices, Preview, Seen, Subject
 from page.uploads import Kind, check_upload
 from page.visits import Visit, place_copy
 
 LARGEST_SIDE = 2048  # pixels of a picture; networks see no more than some hundred of them
-PREVIEW_SIDE = 640
 LOOKED_AT = 48  # frames of a video that can be looked into
 
 NO_PICTURE = "no picture yet; choose one in the tab Animate"
@@ -63,16 +63,16 @@ class Studio:
         """
 
         def take() -> Preview:
-            picture = _reduced(read_image(upload), LARGEST_SIDE)
+            picture = reduced(read_image(upload), LARGEST_SIDE)
             path = visit.new("picture", ".png")
             Image.fromarray(picture).save(path, compress_level=1)
             visit.keep("picture", path)
-            return self._preview(picture, upload)
+            return preview_of(picture, self.frame_shape, name=upload, played=path)
 
         return self._taken(visit, upload, "picture", take)
 
     def take_driving(self, visit: Visit, upload: Path) -> Preview:
-        """Check a driving video and keep it.
+        """Check a driving video and keep it, and a copy to be played if browsers do not play it.
 
         Raises:
             UserError: it is none, or too large; then the upload is deleted.
@@ -81,26 +81,31 @@ class Studio:
         def take() -> Preview:
             with open_cut_clip(upload, frame_shape=self.frame_shape, chosen=None) as clip:
                 first = next(iter(clip.reader))
-            path = visit.new("driving", upload.suffix.lower())
+                path = played = visit.new("driving", upload.suffix.lower())
+                if not browsers_play(clip.reader):
+                    played = visit.new("played", ".mp4")
+                    write_playable(clip.reader, played)
+                    visit.keep("played", played)
             place_copy(upload, path)
             visit.keep("driving", path)
-            return self._preview(first, upload)
+            return preview_of(first, self.frame_shape, name=upload, played=played)
 
         return self._taken(visit, upload, "video", take)
 
+    def drop(self, visit: Visit, role: Literal["picture", "driving"]) -> None:
+        """Forget what was brought."""
+        visit.drop(role)
+        if role == "driving":
+            visit.drop("played")
+
     def _taken(self, visit: Visit, upload: Path, kind: Kind, take: Callable[[], T]) -> T:
-        with visit.at_work():
+        with self._working(visit):
             try:
                 check_upload(upload, kind, self.limits)
                 return take()
             except UserError as error:
                 upload.unlink(missing_ok=True)
                 raise UserError(str(error).replace(str(upload), upload.name)) from error
-
-    def _preview(self, frame: np.ndarray, name: Path) -> Preview:
-        size = (frame.shape[0], frame.shape[1])
-        box = choose_box(size, self.frame_shape[:2], chosen=None, name=name)
-        return Preview(_reduced(frame, PREVIEW_SIDE), size, box)
 
     # ----- animating
 
@@ -232,15 +237,6 @@ def _until(unwanted: Callable[[], bool], progress: Progress) -> Progress:
         progress(stage, done, total)
 
     return show
-
-
-def _reduced(frame: np.ndarray, side: int) -> np.ndarray:
-    """A frame (H, W, 3) of which no side is longer."""
-    height, width = frame.shape[:2]
-    share = side / max(height, width)
-    if share >= 1:
-        return frame
-    return resize_frame(frame, (max(1, round(share * height)), max(1, round(share * width))))
 
 
 def _points(keypoints: Keypoints, index: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from engine.errors import UserError
 
 UPLOAD_SECONDS = 90  # longer than any check takes
 MOST_VISITS = 50
+MOST_OF_ONE = 10  # visits from one address
 _SWEEP_SECONDS = 15
 
 T = TypeVar("T")
@@ -43,12 +44,14 @@ class Visit:
 
     Attributes:
         folder: with a name that nobody can guess.
+        address: of the computer that it is open on.
         files: what is there, by what it is for.
         cancelled: set when the animation that was asked for last should stop; each gets a new one.
         kept: results of earlier requests, by what they are for.
     """
 
     folder: Path
+    address: str = ""
     files: dict[str, Path] = field(default_factory=dict)
     cancelled: Event = field(default_factory=Event)
     kept: dict[str, Kept] = field(default_factory=dict)
@@ -156,8 +159,11 @@ class Visits:
         self._stopped = Event()
         self._sweeper = Thread(target=self._keep_sweeping, name="sweeper", daemon=True)
 
-    def of(self, session: str | None) -> Visit:
+    def of(self, session: str | None, *, address: str = "") -> Visit:
         """The visit of a browser's session, a new one if it has none.
+
+        It takes the place of the one that was longest without use, of all or, where there are many
+        from its own address, of these.
 
         Raises:
             UserError: it is no browser's.
@@ -167,10 +173,10 @@ class Visits:
         with self._lock:
             visit = self._open.get(session)
             if visit is None or visit.closed:
-                self._make_room()
+                self._make_room(address)
                 folder = self._home / secrets.token_urlsafe(16)
                 folder.mkdir()
-                visit = self._open[session] = Visit(folder)
+                visit = self._open[session] = Visit(folder, address)
             return visit
 
     def close(self, session: str) -> None:
@@ -199,10 +205,13 @@ class Visits:
         for name in idle:
             self.close(name)
 
-    def _make_room(self) -> None:
-        while len(self._open) >= MOST_VISITS:
-            oldest = min(self._open, key=lambda name: self._open[name].idle_since())
-            self._open.pop(oldest).close()
+    def _make_room(self, address: str) -> None:
+        theirs = [name for name, visit in self._open.items() if visit.address == address]
+        for names, most in ((theirs, MOST_OF_ONE), (list(self._open), MOST_VISITS)):
+            if len(names) >= most:
+                oldest = min(names, key=lambda name: self._open[name].idle_since())
+                self._open.pop(oldest).close()
+                return
 
     def _keep_sweeping(self) -> None:
         while not self._stopped.wait(_SWEEP_SECONDS):

@@ -39,6 +39,7 @@ FILES = {field: f"#{field} input[type=file]" for field in ("picture", "driving")
 FILES["gif"] = "input[type=file][accept*=gif]"
 # What was checked is shown from the folder of the visit.
 TAKEN = {"picture": "#picture img[src*=visits]", "driving": "#driving video[src*=visits]"}
+TOAST = "[data-testid=toast-body]"
 LIMITS = {"megabytes": 3, "seconds": 20, "running": 2, "waiting": 3}
 
 
@@ -152,7 +153,7 @@ def complaint(page: Any) -> str:
     return page.locator("[role=alert].complaint:visible").first.inner_text()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -282,6 +283,7 @@ def test_a_broken_file_is_a_sentence_and_the_next_one_is_taken(
     )
     page.wait_for_selector(".complaint")
     assert complaint(page).startswith("text.mp4: is not a readable video")
+    assert page.locator(TOAST).count() == 0
     shot(page, "broken")
     bring(page, driving=short_clip(tmp_path / "short.mp4"))
     assert page.locator(".complaint:visible").count() == 0
@@ -314,6 +316,9 @@ def test_a_gif_moves_a_picture(visit: Callable[..., Any], tmp_path: Path) -> Non
     bring(page, DEMO / "source.png")
     page.set_input_files(FILES["gif"], str(short_clip(tmp_path / "short.gif")))
     page.wait_for_selector("text=short.gif is taken")
+    page.wait_for_selector(TAKEN["driving"])
+    wait_until(lambda: page.evaluate("document.querySelector('#driving video').duration > 0"))
+    shot(page, "gif")
     page.click("#go")
     page.wait_for_selector("text=8 frames")
 
@@ -358,13 +363,13 @@ def test_the_page_states_its_limits(visit: Callable[..., Any]) -> None:
 
 
 def test_a_closed_page_leaves_no_files(visit: Callable[..., Any], server: Server) -> None:
-    wait_until(lambda: not server.files(), seconds=60)
+    wait_until(lambda: not server.files())
     page = visit()
     bring(page, DEMO / "source.png", DEMO / "driving.mp4")
     page.click("#go")
     wait_until(lambda: bool(server.files(".animated*")))
     page.context.close()
-    wait_until(lambda: not server.files(), seconds=60)
+    wait_until(lambda: not server.files())
 
 
 # ----- the other tabs

@@ -42,7 +42,8 @@ from modules.keypoints import MotionTransfer
 from tools import export
 
 CPU = torch.device("cpu")
-Exporter = Callable[[str], Path]
+Exporter = Callable[..., Path]
+COPYING = "model_params.generator_params.copy_visible=true"
 
 
 def export_golden(
@@ -72,23 +73,24 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(tiny: Path) -> Exporter:
-    """Exports the tiny networks to a format, once."""
+    """Exports the tiny networks to a format, once, with settings if any."""
 
     @cache
-    def exported_to(format_name: str) -> Path:
+    def exported_to(format_name: str, *settings: str) -> Path:
         for package in FORMATS[format_name].needs:
             pytest.importorskip(package)
-        out = tiny.with_name(format_name)
+        out = tiny.with_name("-".join([format_name, *settings]))
         given = ("--checkpoint", tiny, "--out", out, "--format", format_name)
-        run_here(export.main, *given).output()
+        run_here(export.main, *given, *(["--set", *settings] if settings else [])).output()
         return out
 
     return exported_to
 
 
-def animator_of(checkpoint: Path) -> Animator:
+def animator_of(checkpoint: Path, *settings: str) -> Animator:
     state = read_torch_file(checkpoint)
-    networks = build_inference_networks(parse_config(state["config"], "").model_params)
+    config = parse_config(state["config"], "", settings)
+    networks = build_inference_networks(config.model_params)
     load_weights(checkpoint, state, networks._asdict())
     return Animator(**networks._asdict(), device=CPU)
 
@@ -129,11 +131,14 @@ def images(number: int, count: int) -> Tensor:
     return torch.stack([to_tensor(frame) for frame in frames])
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize(
+    ("format_name", "settings"),
+    [*((name, []) for name in FORMATS), ("torchscript", [COPYING]), ("onnx", [COPYING])],
+)
 def test_exported_files_animate_as_the_animator_does(
-    format_name: str, tiny: Path, exported: Exporter
+    format_name: str, settings: list[str], tiny: Path, exported: Exporter
 ) -> None:
-    model, animator = Exported(exported(format_name)), animator_of(tiny)
+    model, animator = Exported(exported(format_name, *settings)), animator_of(tiny, *settings)
     picture, driving = images(2, 1), images(1, 7)
     source = animator.encode(picture[0])
     predictions = []
@@ -145,6 +150,17 @@ def test_exported_files_animate_as_the_animator_does(
     # Which would say little if all frames were alike, or both ways of motion.
     assert (predictions[0][0] - predictions[0][6]).abs().max() > 0.05
     assert (predictions[0] - predictions[1]).abs().max() > 0.05
+
+
+def test_what_is_visible_is_copied_only_where_it_was_asked_for(
+    tiny: Path, exported: Exporter
+) -> None:
+    picture, driving = images(2, 1), images(1, 2)
+    painted, copied = (
+        Exported(exported("torchscript", *settings)).animate(picture, driving)
+        for settings in ([], [COPYING])
+    )
+    assert (painted - copied).abs().max() > 0.05
 
 
 def test_the_report_and_what_is_said_of_a_model_lie_beside_it(tmp_path: Path) -> None:
@@ -186,6 +202,21 @@ def test_an_onnx_file_says_of_itself_what_it_is(exported: Exporter) -> None:
             shapes = [(port.name, list(port.shape)) for port in ports]
             assert shapes == [(port["name"], port["shape"]) for port in graph[side]]
         assert json.loads(texts["config"]) == about["config"]
+
+
+def test_an_onnx_file_samples_images_and_depends_on_no_data(exported: Exporter) -> None:
+    onnx, folder = pytest.importorskip("onnx"), exported("onnx")
+    model = onnx.shape_inference.infer_shapes(onnx.load(folder / "step.onnx"))
+    assert {it.domain: it.version for it in model.opset_import}[""] >= 20
+    kinds = {node.op_type for node in model.graph.node}
+    assert kinds.isdisjoint({"BatchNormalization", "If", "Loop", "Scan", "NonZero"})
+    dimensions = {
+        it.name: len(it.type.tensor_type.shape.dim)
+        for it in (*model.graph.value_info, *model.graph.input)
+    }
+    samplers = [node for node in model.graph.node if node.op_type == "GridSample"]
+    assert samplers
+    assert all(dimensions[name] == 4 for node in samplers for name in node.input)
 
 
 def test_what_differs_too_much_is_refused_and_gone(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from engine.framing import Box
 from engine.image import read_image
 from engine.video import VideoWriter, open_video
 from modules.keypoints import MotionTransfer
+from page import previews, uploads, visits
 from page import studio as studio_module
-from page import uploads, visits
 from page.limits import Limits
 from page.results import Choices
 from page.studio import Cancelled, Studio
@@ -89,7 +89,7 @@ def test_a_large_picture_is_kept_smaller(everybody: Visits, studio: Studio) -> N
     preview = studio.take_picture(visit, path)
     assert read_image(visit.files["picture"]).shape == (68, 2048, 3)
     assert preview.size == (68, 2048) and preview.box == Box(990, 0, 68, 68)
-    assert max(preview.frame.shape) == studio_module.PREVIEW_SIDE
+    assert max(preview.frame.shape) == previews.PREVIEW_SIDE
 
 
 def test_a_refused_upload_is_deleted_and_named_without_its_folder(
@@ -109,6 +109,36 @@ def test_a_new_picture_takes_the_place_of_the_former(
     former = visit.files["picture"]
     studio.take_picture(visit, upload(everybody, "other.png"))
     assert visit.files["picture"] != former and not former.exists()
+
+
+def test_what_browsers_play_is_shown_as_it_is(studio: Studio, everybody: Visits) -> None:
+    visit = everybody.of("someone")
+    preview = studio.take_driving(visit, upload(everybody, "driving.mp4"))
+    assert preview.played == visit.files["driving"]
+
+
+@pytest.mark.parametrize("name", ["driving.gif", "driving.mkv"])
+def test_of_what_browsers_do_not_play_a_copy_shows_how_it_begins(
+    studio: Studio, everybody: Visits, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "PREVIEW_FRAMES", 4)
+    monkeypatch.setattr(previews, "PREVIEW_SIDE", 32)
+    visit = everybody.of("someone")
+    played = studio.take_driving(visit, upload(everybody, name)).played
+    with open_video(played) as copy, open_video(visit.files["driving"]) as driving:
+        assert played.suffix == ".mp4" and copy.codec == "h264"
+        assert (copy.num_frames, driving.num_frames) == (4, COUNT)
+        assert (copy.height, copy.width) == (32, 32) and copy.fps == driving.fps
+    studio.drop(visit, "driving")
+    assert not list(visit.folder.iterdir())
+
+
+def test_a_codec_that_not_all_browsers_have_is_shown_as_a_copy(
+    studio: Studio, everybody: Visits, tmp_path: Path
+) -> None:
+    path = clips.encode(everybody.folder / "old.mov", clips.numbered(4), "-c:v", "mpeg4")
+    visit = everybody.of("someone")
+    assert studio.take_driving(visit, path).played != visit.files["driving"]
 
 
 # ----- animating
@@ -329,6 +359,18 @@ def test_there_is_room_for_so_many_visits_and_the_oldest_goes(
     first.used -= 1
     everybody.of("third")
     assert first.closed and not second.closed
+
+
+def test_one_address_takes_no_room_from_the_others(
+    everybody: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "MOST_OF_ONE", 2)
+    others = everybody.of("others", address="10.0.0.1")
+    others.used -= 2
+    first, second = (everybody.of(name, address="10.0.0.2") for name in ("first", "second"))
+    first.used -= 1
+    third = everybody.of("third", address="10.0.0.2")
+    assert first.closed and not (others.closed or second.closed or third.closed)
 
 
 def test_no_two_visits_have_a_folder_that_can_be_guessed(everybody: Visits) -> None:
