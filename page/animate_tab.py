@@ -147,7 +147,7 @@ class AnimateTab(Tab):
             said = ""
             if preview.played != visit.files[role]:
                 said = (
-                    f"{upload.name} is taken. Browsers cannot play it; a copy shows how it begins."
+                    f"{upload.name} is taken. Not all browsers play it; a copy shows how it begins."
                 )
             return [preview.played, crop_value(preview), note(said)]
         except Exception as error:

@@ -101,4 +101,8 @@ def theme() -> gr.themes.Base:
         neutral_hue="slate",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
-    ).set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500")
+    ).set(
+        background_fill_primary="*neutral_50",  # Soft's own, which set would forget.
+        body_text_color_subdued="*neutral_500",
+        block_info_text_color="*neutral_500",
+    )
