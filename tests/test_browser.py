@@ -76,7 +76,8 @@ class Server:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(SECONDS) == 0
+        assert self.process.stderr is not None
+        assert self.process.wait(SECONDS) == 0, self.process.stderr.read()
 
 
 @pytest.fixture(scope="module")
