@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
@@ -109,6 +110,7 @@ def main() -> None:
             print(f"{address}: the page; Ctrl-C ends it", flush=True)
             wait()
             page.close(verbose=False)
+    leave()
 
 
 def call_nobody(folder: Path) -> None:
@@ -132,6 +134,13 @@ def wait() -> None:
             pass
     except KeyboardInterrupt:
         print(file=sys.stderr)
+
+
+def leave() -> NoReturn:
+    """End the process, not Python before it: that aborts where gradio's threads are in C++ code."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
