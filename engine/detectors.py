@@ -1,5 +1,6 @@
 """Where keypoints and identity features of frames come from: networks, packages or files."""
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -96,7 +97,7 @@ class FaceKeypoints:
             ) from error
 
     def __call__(self, frame: Tensor, at: FrameId) -> Array:
-        faces = self._aligner.get_landmarks(to_frame(frame))
+        faces = self._aligner.get_landmarks_from_image(to_frame(frame))
         return np.asarray(faces[0], np.float64) if faces else np.full((68, 2), np.nan)
 
 
@@ -104,11 +105,13 @@ class FaceFeatures:
     """The 128 numbers that describe the first face, by the package face_recognition.
 
     Raises:
-        MissingWeights: the package is not installed.
+        MissingWeights: the package is not installed, or lacks its models.
     """
 
     def __init__(self) -> None:
         try:
+            # Its models: without them, the package itself would end the whole process.
+            importlib.import_module("face_recognition_models")
             import face_recognition
         except ImportError as error:
             raise MissingWeights(

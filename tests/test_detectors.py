@@ -176,7 +176,7 @@ def test_joints_are_those_of_the_surest_person() -> None:
 
 
 def test_face_packages_are_used_where_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("face_alignment", "face_recognition"):
+    for module in ("face_alignment", "face_recognition", "face_recognition_models"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingWeights, match="face-alignment"):
         FaceKeypoints(CPU)
@@ -184,13 +184,16 @@ def test_face_packages_are_used_where_they_are_installed(monkeypatch: pytest.Mon
         FaceFeatures()
 
     faces: list[np.ndarray] = [np.ones((68, 2)), np.zeros((68, 2))]
-    aligner = SimpleNamespace(get_landmarks=lambda frame: faces)
+    aligner = SimpleNamespace(get_landmarks_from_image=lambda frame: faces)
     alignment = SimpleNamespace(
         LandmarksType=SimpleNamespace(TWO_D=2), FaceAlignment=lambda kind, device: aligner
     )
     recognition = SimpleNamespace(face_encodings=lambda frame: [face[:, 0] for face in faces])
     monkeypatch.setitem(sys.modules, "face_alignment", alignment)
     monkeypatch.setitem(sys.modules, "face_recognition", recognition)
+    with pytest.raises(MissingWeights, match=r"face-recognition.*face_recognition_models"):
+        FaceFeatures()
+    monkeypatch.setitem(sys.modules, "face_recognition_models", SimpleNamespace())
     keypoints, features = FaceKeypoints(CPU), FaceFeatures()
     assert (keypoints(GREY, AT) == 1).all()
     assert (features(GREY, AT) == 1).all()
