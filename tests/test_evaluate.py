@@ -133,7 +133,7 @@ def test_perfect_results_are_perfect(folders: tuple[Path, Path]) -> None:
     assert report["ssim"] == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("change", ["permuted", "shifted", "swapped"])
+@pytest.mark.parametrize("change", ["permuted", "late", "shifted", "swapped"])
 def test_what_is_out_of_place_scores_worse(
     folders: tuple[Path, Path], results: dict[str, list[np.ndarray]], change: str
 ) -> None:
@@ -144,6 +144,8 @@ def test_what_is_out_of_place_scores_worse(
     frames = results["a"]
     if change == "permuted":
         frames = [frames[index] for index in (2, 0, 3, 1)]
+    elif change == "late":
+        frames = frames[-1:] + frames[:-1]
     elif change == "shifted":
         frames = [np.roll(frame, 5, axis=1) for frame in frames]
     else:
