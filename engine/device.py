@@ -70,7 +70,7 @@ def place(thing: T, device: torch.device, *, training_in: torch.dtype | None = N
 
     A network trained in bfloat16 on a CPU keeps its layout. From images that are channels last its
     feature maps become so all the same, and its weights, which each step casts from float32, need
-    not be shuffled on the way: a step of vox-256 takes 3.7 s, with everything in the default layout
+    not be shuffled on the way: a step of vox-256 took 3.7 s, with everything in the default layout
     4.1 s, and with everything channels last 5.3 s.
 
     Args:
