@@ -87,7 +87,7 @@ class Run:
                 try:
                     means = self.train_epoch(stop)
                 except WorkersLostError:
-                    if self.progress.step_in_epoch:
+                    if self.progress.step:
                         self.leave()
                     raise
                 if stop.received:

@@ -53,8 +53,10 @@ def keep_freed_memory() -> None:
     Each step asks for the same gigabytes. glibc gives large pieces back at once, and the system
     must clear them before it lends them again: a seventh of the time of a step of vox-256.
     """
+    if sys.platform != "linux":
+        return
     libc = ctypes.CDLL(None)
-    if sys.platform == "linux" and hasattr(libc, "mallopt"):
+    if hasattr(libc, "mallopt"):
         libc.mallopt(_MMAP_MAX, 0)
         libc.mallopt(_TRIM_THRESHOLD, -1)
 

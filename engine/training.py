@@ -111,14 +111,14 @@ class Trainer:
         self._discriminator_model = _shared(models.discriminator, device_ids)
         self._learning_rates = learning_rates
         # In one pass over the weights: on a CPU, 6 times as fast as one operation after the other.
-        self._fused = True if device.type == "cpu" else None  # None: as torch finds best
+        fused = True if device.type == "cpu" else None  # None: as torch finds best
         self._milestones = milestones
         self.optimizers = {
             name: Adam(
                 network.parameters(),
                 lr=learning_rates[name],
                 betas=_BETAS,
-                fused=self._fused,
+                fused=fused,
             )
             for name, network in networks._asdict().items()
         }
@@ -239,8 +239,6 @@ class Trainer:
         load_weights(path, state, self.networks._asdict())
         for name, optimizer in self.optimizers.items():
             _load_optimizer(optimizer, state, name=f"optimizer_{name}", path=path)
-            for group in optimizer.param_groups:
-                group["fused"] = self._fused
         if "epoch" not in state:
             raise UserError(f"{path}: holds no epoch; {_REMEDY}")
         schedules = state.get("schedulers")
@@ -319,6 +317,17 @@ def _load_optimizer(optimizer: Optimizer, state: Mapping, *, name: str, path: Pa
     if name not in state:
         raise UserError(f"{path}: holds no {name}; {_REMEDY}")
     try:
-        optimizer.load_state_dict(state[name])
-    except (ValueError, KeyError) as error:
+        # How steps are computed is this device's matter, not that of the one it was saved on.
+        groups = [
+            {**saved, "fused": own["fused"]}
+            for saved, own in zip(state[name]["param_groups"], optimizer.param_groups, strict=True)
+        ]
+        optimizer.load_state_dict({**state[name], "param_groups": groups})
+    except (TypeError, ValueError, KeyError) as error:
         raise UserError(f"{path}: {name} does not fit ({error}); {_REMEDY}") from error
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            # In the weights' layout, which follows precision and device: a fused step goes
+            # through the memory of both, whatever it stands for.
+            if value.shape == parameter.shape:
+                moments[key] = torch.empty_like(parameter).copy_(value)

@@ -1,14 +1,17 @@
 """The parts of the training loop: the order of items, the measures, the optimizers' steps."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import torch
 from commands import SIZE, thin_vgg_in_place, tiny_tree
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from config.schema import parse_config
 from engine import build_training, guard, measures
@@ -103,6 +106,37 @@ def test_the_generators_step_leaves_the_discriminator_no_gradient() -> None:
     training.optimizers["generator"].register_step_pre_hook(look)
     training.step(*images(0))
     assert found == [None] * len(list(training.networks.discriminator.parameters()))
+
+
+def test_a_checkpoint_s_layout_and_way_of_stepping_do_not_change_the_next_step() -> None:
+    """They are those of the device and precision it was saved from; published ones have others."""
+    first = trainer()
+    for seed in range(2):
+        first.step(*images(seed))
+    state: dict[str, Any] = deepcopy({**first.state_dict(), "epoch": 0})
+    elsewhere = deepcopy(state)
+    relaid = 0
+    for name in RATES:
+        for moments in elsewhere[f"optimizer_{name}"]["state"].values():
+            for key, value in moments.items():
+                if value.dim() == 4 and not value.is_contiguous():
+                    moments[key], relaid = value.contiguous(), relaid + 1
+        for group in elsewhere[f"optimizer_{name}"]["param_groups"]:
+            group["fused"] = None
+    assert relaid
+    ends = []
+    for saved in (state, elsewhere):
+        going_on = trainer()
+        going_on.load_state_dict(Path("saved"), saved)
+        torch.manual_seed(0)
+        going_on.step(*images(2))
+        ends.append([parameters_of(network) for network in going_on.networks])
+        fused = {
+            group["fused"] for opt in going_on.optimizers.values() for group in opt.param_groups
+        }
+        assert fused == {True}
+    for one, other in zip(*ends, strict=True):
+        assert_close(one, other, rtol=0, atol=0)
 
 
 def test_each_network_has_its_rate() -> None:
