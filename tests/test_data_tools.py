@@ -1,11 +1,14 @@
 """A person's own videos: prepared for training, and checked before it."""
 
+import errno
+import os
 from pathlib import Path
 
 import clips
 import pytest
 from commands import frames_of_a_square, run_here, tiny_tree, write_config, write_dataset
 from commands import write_folder as folder_of_frames
+from PIL import Image
 
 from engine.video import open_video
 from frames_dataset import list_videos
@@ -58,6 +61,21 @@ def test_a_second_run_makes_only_what_is_missing(videos: Path, tmp_path: Path) -
     assert (out / "ann#1" / "000000.jpg").stat().st_mtime_ns == before
     assert (out / "bob#1").is_dir()
     assert not list(out.glob(".partial-*"))
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_video(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as full:
+        full.setattr(Image.Image, "save", fill)
+        done = run_here(prepare_dataset.main, "--videos", videos, "--out", out, "--workers", 1)
+    assert "cannot be written (No space left on device); make room" in done.error()
+    assert not [path for path in out.rglob("*") if path.suffix == ".jpg" or "partial" in path.name]
+    assert "3 videos made, 0 were there" in prepare(videos, out)
 
 
 def test_sides_are_kept_and_two_of_a_name_refused(videos: Path, tmp_path: Path) -> None:

@@ -106,7 +106,21 @@ def prepare_all(waiting: list[Job], *, size: int, crop: Box | None, workers: int
 
 
 def prepare(job: Job, *, size: int, crop: Box | None) -> str:
-    """Write a video's folder of frames; returns why it was skipped, or nothing."""
+    """Write a video's folder of frames; returns why it was skipped, or nothing.
+
+    Raises:
+        UserError: the folder cannot be written, for want of room most likely.
+    """
+    try:
+        return _prepare(job, size=size, crop=crop)
+    except OSError as error:
+        raise UserError(
+            f"{job.folder}: cannot be written ({error.strerror}); make room, and run this again: "
+            "what is done stays"
+        ) from error
+
+
+def _prepare(job: Job, *, size: int, crop: Box | None) -> str:
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=job.folder.parent) as scratch:
         frames = Path(scratch) / "frames"
