@@ -47,7 +47,7 @@ train-demo: $(INSTALLED)
 	$(BIN)/python train.py --config config/puppets-64.yaml --log_dir $(DEMO) \
 		--set dataset_params.root_dir=$(DEMO)/puppets --set train_params.num_repeats=16 \
 		--set train_params.num_epochs=3 --set 'train_params.epoch_milestones=[2]'
-	checkpoint=$$(ls -t $(DEMO)/puppets-64-*/best-checkpoint.pth.tar | head -n 1) && \
+	checkpoint=$$(ls -t $(DEMO)/puppets-64-*/best.pth.tar | head -n 1) && \
 	$(BIN)/python reconstruction.py --checkpoint $$checkpoint && \
 	$(BIN)/python animate.py --checkpoint $$checkpoint --side_by_side \
 		--source_image $(DEMO)/puppets/transfer/transfer-00000/source.png \

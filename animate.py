@@ -2,7 +2,7 @@
 
     python animate.py --checkpoint vox.pth.tar --config config/vox-256.yaml \\
         --source_image face.jpg --driving_video talk.mp4 --result_video moved.mp4
-    python animate.py --checkpoint log/RUN/best-checkpoint.pth.tar --pairs
+    python animate.py --checkpoint log/RUN/best.pth.tar --pairs
 
     torchrun --nproc_per_node 4 animate.py --checkpoint vox.pth.tar --pairs
 

@@ -1,8 +1,8 @@
 """Rebuild the test videos from their first frames, and score how close they come.
 
-    python reconstruction.py --checkpoint log/RUN/best-checkpoint.pth.tar
+    python reconstruction.py --checkpoint log/RUN/best.pth.tar
     python reconstruction.py --config config/vox-256.yaml --checkpoint vox.pth.tar --json l1.json
-    torchrun --nproc_per_node 4 reconstruction.py --checkpoint log/RUN/best-checkpoint.pth.tar
+    torchrun --nproc_per_node 4 reconstruction.py --checkpoint log/RUN/best.pth.tar
 
 For each test video it writes NAME.mp4, true and rebuilt frames side by side, and the rebuilt frames
 without loss as png/NAME/00000000.png onwards, into a folder `reconstruction` beside the checkpoint

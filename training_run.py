@@ -224,7 +224,7 @@ class Run:
             return
         params, progress = self.config.train_params, self.progress
         is_last, is_best = progress.epoch == params.num_epochs, False
-        if params.validation_freq and (is_last or progress.epoch % params.validation_freq == 0):
+        if params.validate_freq and (is_last or progress.epoch % params.validate_freq == 0):
             score = self.validate(stop)
             is_best = score.l1 < progress.best_l1
             if is_best:

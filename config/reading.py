@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from config.parsing import Place, check_value, section_of, shown, types_of
+from config.renaming import new_path
 
 
 class _Loader(yaml.SafeLoader):
@@ -90,11 +91,11 @@ def with_overrides(tree: object, overrides: Sequence[str], root: Any, where: str
     place = Place(f"{where}, --set", root)
     for override in overrides:
         path, equals, text = override.partition("=")
-        names = path.strip().split(".")
         if not equals or not path.strip():
             raise place.error(
                 f"{shown(override)} is not KEY=VALUE; write it as train_params.batch_size=8"
             )
+        names = new_path(path.strip().split("."))
         hint = _type_at(names, place)
         here = place._replace(path=".".join(names))
         value = read_text(text, here)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from config.parsing import ConfigError, Range, parse_section, plain
 from config.reading import read_file, with_overrides, write_text
+from config.renaming import with_new_names
 from config.resolution import with_derived
 from config.rules import broken_rules
 
@@ -169,7 +170,7 @@ class TrainParams:
     perceptual_weights: str = "imagenet"  # or `random`, or a file
     num_workers: CountOrZero = 4
     keep_checkpoints: Count = 3
-    validation_freq: CountOrZero = 0  # epochs; 0 is never
+    validate_freq: CountOrZero = 0  # epochs; 0 is never
     precision: TrainingPrecision = "fp32"
     accumulation: Count = 1
     grad_clip: Positive | None = None
@@ -230,8 +231,8 @@ def parse_config(tree: object, where: str, overrides: Sequence[str] = ()) -> Con
 
     where: what the errors name first. The tree is left as it is. Raises ConfigError.
     """
-    tree = with_derived(with_overrides(tree, overrides, Config, where))
-    config = parse_section(Config, tree, where)
+    tree = with_overrides(with_new_names(tree, where), overrides, Config, where)
+    config = parse_section(Config, with_derived(tree), where)
     broken = next(broken_rules(config), None)
     if broken is not None:
         raise ConfigError(f"{where}: {broken}")

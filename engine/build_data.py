@@ -46,7 +46,7 @@ def list_test_videos(config: Config) -> list[Path]:
     Raises:
         UserError: there is to be a validation, but no test video.
     """
-    if not config.train_params.validation_freq:
+    if not config.train_params.validate_freq:
         return []
     data = config.dataset_params
     videos = split_videos(Path(data.root_dir), "test", id_sampling=data.id_sampling)

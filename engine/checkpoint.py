@@ -20,7 +20,7 @@ from engine.errors import UserError
 
 CHECKPOINT_FORMAT = 1
 _SUFFIX = "-checkpoint.pth.tar"
-_BEST_NAME = f"best{_SUFFIX}"
+_BEST_NAME = "best.pth.tar"
 _LAST_NAME = f"last{_SUFFIX}"
 AVERAGE = "average"
 

@@ -193,7 +193,7 @@ train_params:
   scales: [1]
   checkpoint_freq: 1
   keep_checkpoints: 2
-  validation_freq: 1
+  validate_freq: 1
   num_workers: 0
   perceptual_weights: random
   loss_weights: {{perceptual: [1, 1, 1, 1, 1], feature_matching: [1, 1]}}

@@ -54,7 +54,7 @@ class Place:
             "num_workers": 0,
             "num_epochs": 5,
             "perceptual_weights": "random",
-            "validation_freq": 1,
+            "validate_freq": 1,
         }
         self.config = write_config(folder / "golden.yaml", self.tree)
         self.checkpoint = folder / "golden.pth.tar"

@@ -100,7 +100,7 @@ def test_defaults_of_training_are_the_commonest_published_values() -> None:
     assert (training.lr_generator, training.lr_discriminator) == (2e-4, 2e-4)
     assert (training.batch_size, training.checkpoint_freq) == (36, 50)
     assert training.loss_weights.generator_gan == 0
-    assert (training.keep_checkpoints, training.num_workers, training.validation_freq) == (3, 4, 0)
+    assert (training.keep_checkpoints, training.num_workers, training.validate_freq) == (3, 4, 0)
 
 
 def test_a_section_of_comments_only_is_an_empty_section() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.parsing import key_paths
+from config.renaming import RENAMED
 from config.schema import Config, ConfigError, load_config, parse_config
 
 VOX = Path(__file__).resolve().parent.parent / "config" / "vox-256.yaml"
@@ -248,3 +250,34 @@ def test_losses_that_teach_nothing_are_refused() -> None:
 def test_a_scale_named_twice_is_refused() -> None:
     message = refusal("model_params.discriminator_params.scales=[1, 1.0]")
     assert "discriminator_params.scales: 1, 1 names a scale twice" in message
+
+
+def test_keys_that_were_renamed_are_read_by_both_names() -> None:
+    training = {**VOX_TREE["train_params"], "validation_freq": 7}
+    old = {**VOX_TREE, "train_params": training}
+    kept = deepcopy(old)
+    for config in (
+        parse_config(old, "old.yaml"),
+        vox("train_params.validation_freq=7"),
+        parse_config(
+            VOX_TREE | {"train_params": training | {"validation_freq": 1}},
+            "old.yaml",
+            ["train_params.validate_freq=7"],
+        ),
+    ):
+        assert config == vox("train_params.validate_freq=7")
+    assert old == kept
+    training["validate_freq"] = 7
+    with pytest.raises(ConfigError) as caught:
+        parse_config(old, "old.yaml")
+    assert str(caught.value) == (
+        "old.yaml: train_params.validation_freq: is validate_freq today, which is there, too; "
+        "keep validate_freq alone"
+    )
+
+
+def test_renamed_keys_have_a_new_name_in_the_schema_and_an_old_one_outside_it() -> None:
+    paths = set(key_paths(Config))
+    for path, name in RENAMED.items():
+        assert path not in paths
+        assert f"{path.rpartition('.')[0]}.{name}" in paths

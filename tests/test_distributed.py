@@ -118,7 +118,7 @@ def test_sigterm_to_torchrun_stops_all_processes_at_one_step(tmp_path: Path) -> 
     content = read_torch_file(tmp_path / found[1])
     assert content["step"] == 100 * content["epoch"] + content["step_in_epoch"]
     assert "error: " not in stderr
-    one_more = [f"train_params.num_epochs={content['epoch'] + 1}", "train_params.validation_freq=0"]
+    one_more = [f"train_params.num_epochs={content['epoch'] + 1}", "train_params.validate_freq=0"]
     with thin_vgg_in_place():
         run_here(train.main, "--checkpoint", tmp_path / found[1], "--set", *one_more).output()
 

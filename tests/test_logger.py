@@ -320,7 +320,7 @@ def test_the_newest_checkpoints_and_the_best_stay(tmp_path: Path) -> None:
             logger.checkpoint(epoch, {"epoch": epoch}, best=epoch in (1, 2))
             for epoch in range(1, 6)
         ]
-    best = tmp_path / "best-checkpoint.pth.tar"
+    best = tmp_path / "best.pth.tar"
     assert sorted(tmp_path.glob("*.pth.tar")) == [*paths[-2:], best]
     assert read_torch_file(paths[-1])["epoch"] == 5
     assert read_torch_file(best)["epoch"] == 2

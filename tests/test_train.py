@@ -52,7 +52,7 @@ from frames_dataset import FramePair, TrainingPairs
 SEED = 5
 EPOCHS, STEPS_AN_EPOCH = 3, 4
 MILESTONES = [1, 2]
-UNTESTED = ("--set", "train_params.validation_freq=0")  # where the test videos are of no interest
+UNTESTED = ("--set", "train_params.validate_freq=0")  # where the test videos are of no interest
 LAYOUT = {
     *Networks._fields,
     *(f"optimizer_{name}" for name in Networks._fields),
@@ -166,12 +166,12 @@ def test_a_run_leaves_its_folder(whole_run: Path, config: Path) -> None:
 
 def test_the_last_checkpoints_and_the_best_stay(whole_run: Path) -> None:
     names = {path.name for path in whole_run.glob("*.pth.tar")}
-    assert names == {f"{name}-checkpoint.pth.tar" for name in ("00000002", "00000003", "best")}
+    assert names == {"00000002-checkpoint.pth.tar", "00000003-checkpoint.pth.tar", "best.pth.tar"}
     errors = [
         float(line.split("test_l1")[1].split()[0])
         for line in (whole_run / "log.txt").read_text().splitlines()
     ]
-    best = read_torch_file(whole_run / "best-checkpoint.pth.tar")
+    best = read_torch_file(whole_run / "best.pth.tar")
     assert best["epoch"] == 1 + errors.index(min(errors))
     assert best["best_l1"] == pytest.approx(min(errors), rel=1e-3)
 
@@ -277,7 +277,7 @@ def test_dry_run_prints_the_config_and_writes_nothing(
 
 
 def test_runs_of_one_moment_have_folders_of_their_own(tree: Tree, tmp_path: Path) -> None:
-    tree["train_params"] |= {"num_epochs": 1, "num_repeats": 1, "validation_freq": 0}
+    tree["train_params"] |= {"num_epochs": 1, "num_repeats": 1, "validate_freq": 0}
     config = write_config(tmp_path / "run.yaml", tree)
     with patch.object(train.time, "strftime", return_value="20300101-000000"):
         for _ in range(3):
@@ -502,7 +502,7 @@ def test_going_back_to_an_older_checkpoint_keeps_the_best_one(
     config: Path, tmp_path: Path, whole_run: Path
 ) -> None:
     folder = shutil.copytree(whole_run, tmp_path / "run")
-    best = folder / "best-checkpoint.pth.tar"
+    best = folder / "best.pth.tar"
     content = read_torch_file(best) | {"best_l1": 0.001}
     torch.save(content, best)
     older = min(folder.glob("0*-checkpoint.pth.tar"))
@@ -680,7 +680,7 @@ def test_a_test_clip_that_cannot_be_read_does_not_end_a_training(
     (tmp_path / "last").mkdir()
     folder = train_tree(tmp_path / "last", tree)
     assert "test_l1 nan" in (folder / "log.txt").read_text()
-    assert not (folder / "best-checkpoint.pth.tar").exists()
+    assert not (folder / "best.pth.tar").exists()
 
 
 def poisoned(steps: range) -> Callable[..., StepResult]:
@@ -758,7 +758,7 @@ def test_there_is_a_test_set_or_nothing_begins(tree: Tree, tmp_path: Path) -> No
     before = files_below(tmp_path)
     assert "test" in training("--config", config, "--log_dir", tmp_path / "log").error()
     assert files_below(tmp_path) == before
-    never = ["--set", "train_params.validation_freq=0", "--set", "train_params.num_epochs=1"]
+    never = ["--set", "train_params.validate_freq=0", "--set", "train_params.num_epochs=1"]
     done = training("--config", config, "--log_dir", tmp_path / "log", *never)
     assert "test_l1" not in done.output()
 

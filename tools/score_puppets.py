@@ -1,6 +1,6 @@
 """Score a checkpoint on puppets, whose true motion is known.
 
-    python tools/score_puppets.py --checkpoint log/RUN/best-checkpoint.pth.tar
+    python tools/score_puppets.py --checkpoint log/RUN/best.pth.tar
     python tools/score_puppets.py --checkpoint puppets.pth.tar --data data/unseen --json scores.json
 
 --data is a set that tools/make_puppets.py has made. On it are scored

@@ -1,6 +1,6 @@
 """Cut a checkpoint down to what animating takes, its weights in half precision.
 
-    python tools/shrink_checkpoint.py --checkpoint log/RUN/best-checkpoint.pth.tar --out A.pth.tar
+    python tools/shrink_checkpoint.py --checkpoint log/RUN/best.pth.tar --out A.pth.tar
 
 The result loads wherever the whole checkpoint does, but training cannot go on from it. Vectors
 (biases, batch statistics) stay in float32: half precision has no room for small variances, and they
