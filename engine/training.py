@@ -102,7 +102,7 @@ class Trainer:
         self.networks = networks
         self.device = device
         self.options = options
-        self._warps = models.generator.warps
+        self._draw = models.generator.draw
         self.adversarial = models.generator.weights.generator_gan != 0
         # Frozen while it is wrapped, as it is in every step that it only judges in.
         networks.discriminator.requires_grad_(False)
@@ -171,13 +171,12 @@ class Trainer:
         self, source: Tensor, driving: Tensor, parts: Sequence[slice]
     ) -> tuple[StepResult, list[Fake]]:
         self.networks.discriminator.requires_grad_(False)
-        # Drawn for the whole batch: replicas that drew for themselves would all draw the same.
         size, own = distributed.whole_batch(len(driving))
-        warps = self._warps.sample(size, self.device).of(own)
+        draws = self._draw(size, self.device).of(own)
         descent, losses, fakes, pictures = self._descents["generator"], _Losses(), [], None
         for part in parts:
             with distributed.gradients_shared(self._generator_model, now=part is parts[-1]):
-                result = self._generator_model(source[part], driving[part], warps.of(part))
+                result = self._generator_model(source[part], driving[part], draws.of(part))
                 descent.accumulate(result.losses, share=1 / len(parts))
             losses.add(result.losses)
             fakes.append(Fake(result.generated.prediction.detach(), result.kp_driving.detach()))

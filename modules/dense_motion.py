@@ -15,7 +15,6 @@ from modules.geometry import (
 )
 from modules.keypoints import Keypoints, gaussian_maps
 from modules.util import AntiAliasInterpolation2d, Hourglass
-from sync_batchnorm.process_group import whole_batch
 
 
 class DenseMotion(NamedTuple):
@@ -80,8 +79,17 @@ class DenseMotionNetwork(nn.Module):
         if scale_factor != 1:
             self.down = AntiAliasInterpolation2d(num_channels, scale_factor)
 
-    def forward(self, source: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> DenseMotion:
-        """Source image (B, C, H, W) and keypoints of batch size B -> DenseMotion of M = K + 1."""
+    def forward(
+        self,
+        source: Tensor,
+        kp_source: Keypoints,
+        kp_driving: Keypoints,
+        dropped: Tensor | None = None,
+    ) -> DenseMotion:
+        """Source image (B, C, H, W) and keypoints of batch size B -> DenseMotion of M = K + 1.
+
+        `dropped` (B, M) says which motions to leave out; see draw_dropped.
+        """
         if self.down is not None:
             source = self.down(source)                                            # (B, C, h, w)
         size = spatial_size(source)
@@ -92,14 +100,26 @@ class DenseMotionNetwork(nn.Module):
         seen = torch.cat([heatmaps.unsqueeze(2), deformed], dim=2).flatten(1, 2)
         features = self.hourglass(seen)
         logits = self.mask(features).float()                                      # (B, M, h, w)
-        if self.training and self.motion_dropout:
-            logits = drop_motions(logits, self.motion_dropout)
+        if dropped is not None:
+            logits = logits.masked_fill(dropped[:, :, None, None], -torch.inf)
         mask = logits.softmax(dim=1)                                              # (B, M, h, w)
         deformation = (mask.unsqueeze(-1) * motions).sum(dim=1)                   # (B, h, w, 2)
         occlusion_map = None
         if self.occlusion is not None:
             occlusion_map = self.occlusion(features).float().sigmoid()            # (B, 1, h, w)
         return DenseMotion(deformation, mask, occlusion_map, deformed)
+
+    def draw_dropped(self, batch_size: int, device: torch.device) -> Tensor | None:
+        """Motions to leave out at random, each image its own, never the background's: (B, M).
+
+        None where nothing is dropped: in eval mode, or without motion_dropout.
+        """
+        if not (self.training and self.motion_dropout):
+            return None
+        draws = torch.rand(batch_size, self.mask.out_channels, device=device)     # (B, M)
+        dropped = draws < self.motion_dropout                                     # (B, M)
+        dropped[:, 0] = False
+        return dropped
 
     def _heatmap_features(
         self, kp_source: Keypoints, kp_driving: Keypoints, size: tuple[int, int]
@@ -109,15 +129,6 @@ class DenseMotionNetwork(nn.Module):
         difference = driving - gaussian_maps(kp_source, size, self.kp_variance)
         background = torch.zeros_like(difference[:, :1])
         return torch.cat([background, difference], dim=1)
-
-
-def drop_motions(logits: Tensor, probability: float) -> Tensor:
-    """Leave out motions at random, each image its own, but never the background's: (B, M, h, w)."""
-    size, own = whole_batch(len(logits))
-    draws = torch.rand(size, logits.shape[1], device=logits.device)[own]          # (B, M)
-    dropped = draws < probability                                                 # (B, M)
-    dropped[:, 0] = False
-    return logits.masked_fill(dropped[:, :, None, None], -torch.inf)
 
 
 def sparse_motions(

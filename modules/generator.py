@@ -102,11 +102,16 @@ class OcclusionAwareGenerator(nn.Module):
             features = block(features)
         return features
 
-    def decode(self, source: Source, kp_driving: Keypoints) -> Generated:
-        """Move an encoded source to the driving keypoints, of the same batch size."""
+    def decode(
+        self, source: Source, kp_driving: Keypoints, dropped: Tensor | None = None
+    ) -> Generated:
+        """Move an encoded source to the driving keypoints, of the same batch size.
+
+        `dropped` is the motion network's.
+        """
         motion = None
         if self.dense_motion_network is not None:
-            motion = self.dense_motion_network(source.image, source.keypoints, kp_driving)
+            motion = self.dense_motion_network(source.image, source.keypoints, kp_driving, dropped)
         generated = Generated(self.paint(source.features, motion), source.image, motion)
         return _with_visible_copied(generated) if self.copy_visible else generated
 
@@ -119,9 +124,15 @@ class OcclusionAwareGenerator(nn.Module):
             features = block(features)
         return self.final(features).float().sigmoid()                             # (B, C, H, W)
 
-    def forward(self, image: Tensor, kp_source: Keypoints, kp_driving: Keypoints) -> Generated:
+    def forward(
+        self,
+        image: Tensor,
+        kp_source: Keypoints,
+        kp_driving: Keypoints,
+        dropped: Tensor | None = None,
+    ) -> Generated:
         """Encode and decode at once: source image (B, C, H, W) in [0, 1] -> Generated."""
-        return self.decode(Source(image, self.encode(image), kp_source), kp_driving)
+        return self.decode(Source(image, self.encode(image), kp_source), kp_driving, dropped)
 
     @staticmethod
     def _move(features: Tensor, motion: DenseMotion) -> Tensor:

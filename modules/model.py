@@ -38,6 +38,28 @@ class LossWeights(NamedTuple):
     separation: float = 0
 
 
+class Draws(NamedTuple):
+    """What a step draws at random for each of B images.
+
+    For a whole batch at once, and handed to its shares: replicas that drew for themselves would all
+    draw the same.
+
+    Attributes:
+        warp: of the equivariance losses; None where they are off.
+        dropped: the motions that the generator leaves out, (B, K + 1); None for none.
+    """
+
+    warp: RandomWarp | None = None
+    dropped: Tensor | None = None
+
+    def of(self, images: slice) -> "Draws":
+        """The draws for some images of the batch."""
+        return Draws(
+            None if self.warp is None else self.warp.of(images),
+            None if self.dropped is None else self.dropped[images],
+        )
+
+
 class WarpedFrame(NamedTuple):
     """A frame (B, C, H, W) under a random warp, and the keypoints found on it."""
 
@@ -101,32 +123,39 @@ class GeneratorFullModel(nn.Module):
         self.weights = weights
         self.autocast = autocast
 
+    def draw(self, batch_size: int, device: torch.device) -> Draws:
+        """Draw all that a step on B images takes from torch's generator of the device."""
+        warp, dropped = None, None
+        if self.weights.equivariance_value or self.weights.equivariance_jacobian:
+            warp = self.warps.sample(batch_size, device)
+        if self.generator.dense_motion_network is not None:
+            dropped = self.generator.dense_motion_network.draw_dropped(batch_size, device)
+        return Draws(warp, dropped)
+
     def forward(
-        self, source: Tensor, driving: Tensor, random_warp: RandomWarp | None = None
+        self, source: Tensor, driving: Tensor, draws: Draws | None = None
     ) -> GeneratorStep:
         """Rebuild `driving` from `source`, both (B, C, H, W) in [0, 1], and score it.
 
         The detector sees source, driving and warped frame as three batches, in this order: its
-        batch norm keeps running statistics of each. `random_warp` is drawn where it is not given.
+        batch norm keeps running statistics of each. `draws` are made where they are not given.
         """
+        draws = draws or self.draw(len(driving), driving.device)
         # Here and not around the call: autocast is a thread's own, and replicas run in threads.
         with _autocast(driving, self.autocast):
-            return self._step(source, driving, random_warp)
+            return self._step(source, driving, draws)
 
-    def _step(
-        self, source: Tensor, driving: Tensor, random_warp: RandomWarp | None
-    ) -> GeneratorStep:
+    def _step(self, source: Tensor, driving: Tensor, draws: Draws) -> GeneratorStep:
         kp_source = self.kp_detector(source)
         kp_driving = self.kp_detector(driving)
-        generated = self.generator(source, kp_source, kp_driving)
+        generated = self.generator(source, kp_source, kp_driving, draws.dropped)
 
         terms = self._reconstruction_terms(generated.prediction, driving, kp_driving)
         warped = None
-        if self.weights.equivariance_value or self.weights.equivariance_jacobian:
-            random_warp = random_warp or self.warps.sample(len(driving), driving.device)
-            warped_image = random_warp.frame(driving)                             # (B, C, H, W)
+        if draws.warp is not None:
+            warped_image = draws.warp.frame(driving)                              # (B, C, H, W)
             warped = WarpedFrame(warped_image, self.kp_detector(warped_image))
-            terms |= self._equivariance_terms(kp_driving, warped.keypoints, random_warp)
+            terms |= self._equivariance_terms(kp_driving, warped.keypoints, draws.warp)
         if self.weights.separation:
             terms["separation"] = self.weights.separation * separation(kp_driving.value)
         losses = _per_image(terms, driving)

@@ -7,7 +7,7 @@ float32 each bias before a batch norm, which has no effect and no gradient, walk
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from commands import SIZE, thin_vgg_in_place, tiny_tree
+from replicas import DataParallelOnCpu
 from torch import Tensor
 
 from config.schema import parse_config
-from engine import build_training, distributed
+from engine import build_training, distributed, training
 from engine.build_training import build_trainer
 from engine.training import Trainer
 
@@ -50,6 +51,12 @@ def take_steps() -> Outcome:
             losses.append({n: (t / distributed.world_size()).item() for n, t in means.items()})
     networks = trainer.networks._asdict()
     return Outcome(losses, {name: network.state_dict() for name, network in networks.items()})
+
+
+def take_steps_in_replicas(shares: Sequence[int]) -> Outcome:
+    """Take the steps in one process, each batch shared by replicas of the networks."""
+    with patch.object(training, "_shared", lambda model, _: DataParallelOnCpu(model, shares)):
+        return take_steps()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from commands import (
     write_config,
     write_dataset,
 )
-from steps_of_processes import Outcome, take_steps
+from steps_of_processes import Outcome, take_steps, take_steps_in_replicas
 
 import train
 from engine import distributed
@@ -26,16 +26,31 @@ from engine.distributed import RankShare
 from engine.sampling import EpochSampler
 
 
-def test_two_processes_follow_one_for_five_steps(tmp_path: Path) -> None:
-    """With all terms, random warps, dropped motions and spectral norms."""
+@pytest.fixture(scope="module")
+def five_steps() -> Outcome:
+    """Of one process, with all terms, random warps, dropped motions and spectral norms."""
+    return take_steps()
+
+
+def assert_followed(found: Outcome, expected: Outcome) -> None:
+    for losses, own in zip(found.losses, expected.losses, strict=True):
+        assert losses == pytest.approx(own, rel=1e-6)
+    for name, state in expected.state.items():
+        for key, value in state.items():
+            torch.testing.assert_close(found.state[name][key], value, rtol=1e-6, atol=1e-7)
+
+
+def test_two_processes_follow_one_for_five_steps(tmp_path: Path, five_steps: Outcome) -> None:
     result = tmp_path / "result.pt"
     torchrun(2, "tests/steps_of_processes.py", result, cwd=tmp_path).output()
-    two, one = Outcome(**read_torch_file(result)), take_steps()
-    for found, expected in zip(two.losses, one.losses, strict=True):
-        assert found == pytest.approx(expected, rel=1e-6)
-    for name, state in one.state.items():
-        for key, value in state.items():
-            torch.testing.assert_close(two.state[name][key], value, rtol=1e-6, atol=1e-7)
+    assert_followed(Outcome(**read_torch_file(result)), five_steps)
+
+
+@pytest.mark.parametrize("shares", [(2, 2), (3, 1)])
+def test_two_replicas_follow_one_device_for_five_steps(
+    shares: tuple[int, int], five_steps: Outcome
+) -> None:
+    assert_followed(take_steps_in_replicas(shares), five_steps)
 
 
 class Runs(NamedTuple):

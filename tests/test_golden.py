@@ -17,7 +17,7 @@ from engine.build_training import build_vgg
 from engine.training import FullModels, Trainer
 from modules.equivariance import RandomWarp, WarpDistribution
 from modules.keypoints import MotionTransfer, transfer_motion
-from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights, judge
+from modules.model import DiscriminatorFullModel, Draws, GeneratorFullModel, LossWeights, judge
 from modules.perceptual import ImagePyramid, VGG19Features
 
 EVAL_TOLERANCE = 1e-4
@@ -115,11 +115,11 @@ class WarpGiven(nn.Module):
         super().__init__()
         self.model = model
         self.weights = model.weights
-        self.warps = model.warps
+        self.draw = model.draw
         self.warp = warp
 
-    def forward(self, source: Tensor, driving: Tensor, drawn: RandomWarp) -> tuple:
-        return self.model(source, driving, self.warp)
+    def forward(self, source: Tensor, driving: Tensor, drawn: Draws) -> tuple:
+        return self.model(source, driving, drawn._replace(warp=self.warp))
 
 
 def record_gradient_norms(trainer: Trainer) -> dict[str, float]:

@@ -45,12 +45,7 @@ ALLOWED = {
     "modules.perceptual": ("modules.util", "modules.winograd"),
     "modules.lpips": (),
     "modules.keypoint_detector": ("modules.keypoints", "modules.util", "modules.geometry"),
-    "modules.dense_motion": (
-        "modules.keypoints",
-        "modules.util",
-        "modules.geometry",
-        "sync_batchnorm",
-    ),
+    "modules.dense_motion": ("modules.keypoints", "modules.util", "modules.geometry"),
     "modules.discriminator": ("modules.keypoints", "modules.util", "modules.geometry"),
     "modules.generator": (
         "modules.dense_motion",

@@ -17,7 +17,13 @@ from torch.testing import assert_close
 from modules.discriminator import MultiScaleDiscriminator
 from modules.equivariance import WarpDistribution
 from modules.keypoints import Keypoints
-from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights, judge
+from modules.model import (
+    DiscriminatorFullModel,
+    Draws,
+    GeneratorFullModel,
+    LossWeights,
+    judge,
+)
 from modules.perceptual import ImagePyramid
 
 CPU = torch.device("cpu")
@@ -118,7 +124,7 @@ def test_without_equivariance_no_frame_is_warped() -> None:
 def test_a_term_grows_with_its_weight() -> None:
     source, driving, warp = frames(), frames(), SOME_WARP.sample(2, CPU)
     model = generator_model()
-    before = model(source, driving, warp).losses
+    before = model(source, driving, Draws(warp)).losses
     model.weights = LossWeights(
         generator_gan=2,
         discriminator_gan=1,
@@ -128,7 +134,7 @@ def test_a_term_grows_with_its_weight() -> None:
         equivariance_jacobian=60,
         separation=70,
     )
-    after = model(source, driving, warp).losses
+    after = model(source, driving, Draws(warp)).losses
     factors = {name: (after[name] / before[name]).mean().item() for name in before}
     assert factors == pytest.approx(
         {
@@ -198,7 +204,7 @@ def test_a_point_off_by_a_tenth_costs_a_tenth() -> None:
         nn.init.zeros_(parameter)
     warp = NO_WARP.sample(2, CPU)
     warp.theta[:, :, 2] = torch.tensor([0.1, -0.1])
-    result = model(frames(), frames(), warp)
+    result = model(frames(), frames(), Draws(warp))
     assert_close(result.losses["equivariance_value"], torch.full((2,), 10 * 0.1))
 
 
@@ -210,21 +216,21 @@ def test_a_jacobian_that_the_warp_does_not_carry_along_costs_its_error() -> None
     warp = NO_WARP.sample(2, CPU)
     matrix = torch.tensor([[1.2, 0.3], [0.0, 0.9]])
     warp.theta[:, :, :2] = matrix
-    loss = model(frames(), frames(), warp).losses["equivariance_jacobian"]
+    loss = model(frames(), frames(), Draws(warp)).losses["equivariance_jacobian"]
     error = torch.eye(2) - jacobian.inverse() @ matrix @ jacobian
     assert_close(loss, (10 * error.abs().mean()).expand(2))
 
 
 def test_a_given_warp_is_used() -> None:
     model, driving, warp = generator_model(), frames(), SOME_WARP.sample(2, CPU)
-    warped = model(frames(), driving, warp).warped
+    warped = model(frames(), driving, Draws(warp)).warped
     assert torch.equal(warped.image, warp.frame(driving))
     assert torch.equal(warped.keypoints.value, model.kp_detector(warped.image).value)
 
 
 def test_keypoints_of_the_warped_frame_are_taken_back_by_the_warp() -> None:
     warp = SOME_WARP.sample(2, CPU)
-    result = generator_model()(frames(), frames(), warp)
+    result = generator_model()(frames(), frames(), Draws(warp))
     taken_back = warp.points(result.warped.keypoints.value)
     expected = 10 * (result.kp_driving.value - taken_back).abs().mean()
     assert_close(result.losses["equivariance_value"], expected.expand(2))
@@ -258,7 +264,7 @@ def test_in_half_precision_coordinates_losses_and_gradients_stay_in_full() -> No
     warp = SOME_WARP.sample(2, CPU)
     computed: list[torch.dtype] = []
     half.generator.final.register_forward_hook(lambda *call: computed.append(call[-1].dtype))
-    expected, found = full(source, driving, warp), half(source, driving, warp)
+    expected, found = full(source, driving, Draws(warp)), half(source, driving, Draws(warp))
     assert computed == [torch.bfloat16]
     motion = found.generated.motion
     assert motion is not None and motion.deformation.dtype == torch.float32

@@ -15,7 +15,7 @@ from tiny_networks import (
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from modules.dense_motion import DenseMotionNetwork, drop_motions, sparse_motions
+from modules.dense_motion import DenseMotionNetwork, sparse_motions
 from modules.discriminator import MultiScaleDiscriminator
 from modules.generator import Source
 from modules.geometry import coordinate_grid, spatial_size
@@ -23,6 +23,7 @@ from modules.keypoints import Keypoints
 from modules.util import AntiAliasInterpolation2d, SpectralNormConv2d
 
 SIZE = (16, 24)
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -191,25 +192,28 @@ def test_shapes_and_ranges_of_a_dense_motion() -> None:
 
 
 @torch.no_grad()
-def test_motions_are_dropped_whole_and_the_background_never() -> None:
-    torch.manual_seed(0)
-    mask = drop_motions(torch.randn(500, K + 1, 2, 3), 0.3).softmax(dim=1)
-    assert_close(mask.sum(dim=1), torch.ones(500, 2, 3))
-    dropped = mask == 0
-    per_image = dropped[:, :, 0, 0]
-    assert torch.equal(dropped, per_image[:, :, None, None].expand_as(dropped))
-    share = per_image.float().mean(dim=0)
+def test_dropped_motions_are_left_out_whole() -> None:
+    network = tiny_motion_network()
+    image, points = torch.rand(3, 3, *SIZE), random_keypoints(3)
+    dropped = torch.zeros(3, K + 1, dtype=torch.bool)
+    dropped[0, 1], dropped[2, 1:] = True, True
+    mask = network(image, points, points, dropped).mask
+    assert_close(mask.sum(dim=1), torch.ones(3, *SIZE))
+    assert torch.equal(mask == 0, dropped[:, :, None, None].expand_as(mask))
+
+
+def test_motions_are_drawn_by_their_probability_and_the_background_never() -> None:
+    dropped = tiny_motion_network(motion_dropout=0.3).train().draw_dropped(500, CPU)
+    assert dropped is not None
+    share = dropped.float().mean(dim=0)
     assert share[0] == 0
     assert (share[1:] - 0.3).abs().max() < 0.07  # three standard deviations
 
 
-@torch.no_grad()
 def test_motions_are_dropped_in_training_alone() -> None:
     network = tiny_motion_network(motion_dropout=0.9)
-    image, points = torch.rand(4, 3, *SIZE), random_keypoints(4)
-    assert network(image, points, points).mask.min() > 0
-    network.train()
-    assert (network(image, points, points).mask == 0).any()
+    assert network.draw_dropped(4, CPU) is None
+    assert tiny_motion_network().train().draw_dropped(4, CPU) is None
 
 
 def test_a_dense_motion_without_occlusion() -> None:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from replicas import replicate_on_cpu
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
@@ -89,23 +90,6 @@ def outcome(
         (output * weights).sum().backward()
     grads = {name: parameter.grad for name, parameter in net.named_parameters()}
     return Outcome(output.detach(), images.grad, grads, dict(net.named_buffers()))
-
-
-def replicate_on_cpu(module: nn.Module, count: int) -> list[nn.Module]:
-    """torch.nn.parallel.replicate without GPUs: like there, replica 0 has the module's buffers."""
-    return [_replica(module, {}, is_first=index == 0) for index in range(count)]
-
-
-def _replica(module: nn.Module, copies: dict[nn.Module, nn.Module], *, is_first: bool) -> nn.Module:
-    if module not in copies:
-        replica = copies[module] = cast(Any, module)._replicate_for_data_parallel()
-        for name, child in module.named_children():
-            setattr(replica, name, _replica(child, copies, is_first=is_first))
-        for name, parameter in module._parameters.items():
-            setattr(replica, name, None if parameter is None else parameter.view_as(parameter))
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(replica, name, buffer if is_first else buffer.clone())
-    return copies[module]
 
 
 def in_threads(net: nn.Module, shares: Sequence[int]) -> Callable[[Tensor], Tensor]:
