@@ -8,14 +8,12 @@ the same batches with any number of workers.
 
 from __future__ import annotations
 
-import csv
 import gc
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,15 +21,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from engine.errors import UserError
+from engine.frame_cache import FrameCache
 from engine.image import IMAGE_SUFFIXES
-from engine.video import (
-    UnreadableVideo,
-    bare_name,
-    is_video,
-    open_video,
-    resize_frame,
-    to_tensor,
-)
+from engine.listing import by_id, list_videos, split_videos
+from engine.pair_lists import AnimationPair, PairedDataset
+from engine.video import UnreadableVideo, open_video, resize_frame, to_tensor
+
+__all__ = [
+    "AnimationPair",
+    "Augmentation",
+    "DatasetError",
+    "DatasetRepeater",
+    "FramePair",
+    "PairedDataset",
+    "TrainingPairs",
+    "list_videos",
+    "split_videos",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -39,10 +45,6 @@ _log = logging.getLogger(__name__)
 # there would wait forever for decoder threads that only the parent has.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=gc.freeze)
-
-# Not an argument: training and evaluation, two commands, must agree on which videos are unseen.
-_SPLIT_SEED = 0
-_TEST_SHARE = 0.2
 
 _MAX_TRIES = 100  # videos in a row that cannot be used, before training gives up
 
@@ -65,14 +67,6 @@ class FramePair(NamedTuple):
     skipped: int
 
 
-class AnimationPair(NamedTuple):
-    """Frame number `frame` of the video `source` is to be moved by the video `driving`."""
-
-    source: Path
-    driving: Path
-    frame: int
-
-
 class DatasetError(UserError):
     """A UserError that stays one line on its way out of a DataLoader worker.
 
@@ -82,63 +76,6 @@ class DatasetError(UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message.rsplit(f"{type(self).__name__}: ", 1)[-1].strip())
-
-
-# ----- which videos
-
-
-def list_videos(folder: Path) -> list[Path]:
-    """The videos in `folder`, sorted by name; hidden files and what is no video are passed over.
-
-    Raises UserError if there is no such folder, or no video in it.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder, set dataset_params.root_dir to the folder of videos"
-        )
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    videos = [entry for entry in entries if not entry.name.startswith(".") and is_video(entry)]
-    if not videos:
-        raise UserError(f"{folder}: holds no videos, put videos, GIFs, or folders of frames there")
-    return videos
-
-
-def split_videos(root: Path, side: Literal["train", "test"], *, id_sampling: bool) -> list[Path]:
-    """List one side of a dataset: the folder root/side where it exists, else a fixed 80/20 split.
-
-    The split depends on nothing but names. With `id_sampling` it goes by id: nobody stands on both
-    sides. Raises UserError if `root` has only the other folder, or too little to split.
-    """
-    other = "test" if side == "train" else "train"
-    if (root / side).is_dir():
-        return list_videos(root / side)
-    if (root / other).is_dir():
-        raise UserError(
-            f"{root / side}: no such folder beside {other}/, add it, or move all videos to {root}"
-        )
-
-    videos = list_videos(root)
-    groups = _by_id(videos) if id_sampling else [[video] for video in videos]
-    if len(groups) < 2:
-        unit = "id (the name up to '#')" if id_sampling else "video"
-        raise UserError(
-            f"{root}: holds one {unit}, a split into train and test needs two, add another"
-        )
-    num_test = max(1, round(_TEST_SHARE * len(groups)))
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(groups))
-    chosen = sorted(order[:num_test] if side == "test" else order[num_test:])
-    return [video for group in chosen for video in groups[group]]
-
-
-def _by_id(videos: Sequence[Path]) -> list[list[Path]]:
-    """The videos of each id: the name up to '#', or the whole name."""
-    groups: dict[str, list[Path]] = {}
-    for video in videos:
-        groups.setdefault(bare_name(video.name).split("#")[0], []).append(video)
-    return list(groups.values())
-
-
-# ----- training
 
 
 class TrainingPairs(Dataset[FramePair]):
@@ -165,13 +102,13 @@ class TrainingPairs(Dataset[FramePair]):
         seed: int,
     ) -> None:
         self.videos = list(videos)
-        self._groups = _by_id(self.videos) if id_sampling else [[video] for video in self.videos]
+        self._groups = by_id(self.videos) if id_sampling else [[video] for video in self.videos]
         self._size = frame_shape[:2]
         self._augmentation = augmentation
         self._seed = seed
         # In shared memory, since workers that outlive an epoch hold a copy of everything else.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._cache = _FrameCache(_CACHE_BYTES)
+        self._cache = FrameCache(_CACHE_BYTES)
         self._warned: set[Path] = set()
 
     def set_epoch(self, epoch: int) -> None:
@@ -255,120 +192,3 @@ class DatasetRepeater(Dataset[FramePair]):
 
 def _two_of(num_frames: int, rng: np.random.Generator) -> list[int]:
     return rng.choice(num_frames, size=2, replace=False).tolist()
-
-
-class _FrameCache:
-    """The decoded frames of the clips used last, up to `max_bytes` in all."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._clips: OrderedDict[Path, list[np.ndarray]] = OrderedDict()
-
-    def get(self, path: Path) -> list[np.ndarray] | None:
-        if path not in self._clips:
-            return None
-        self._clips.move_to_end(path)
-        return self._clips[path]
-
-    def put(self, path: Path, frames: list[np.ndarray]) -> None:
-        size = sum(frame.nbytes for frame in frames)
-        if size > self._max_bytes:
-            return
-        self._clips[path] = frames
-        self._bytes += size
-        while self._bytes > self._max_bytes:
-            _, dropped = self._clips.popitem(last=False)
-            self._bytes -= sum(frame.nbytes for frame in dropped)
-
-
-# ----- testing
-
-
-class PairedDataset(Dataset[AnimationPair]):
-    """Which source each driving video of an evaluation is to move.
-
-    Args:
-        videos: the test videos.
-        num_pairs: how many pairs at most.
-        pairs_list: a CSV with the columns source, driving (names with or without their endings)
-            and, if wanted, frame; rows whose names are not both among the videos are passed over.
-            None: different pairs of different videos are drawn at random.
-        seed: 0 or more, for these draws.
-
-    Raises UserError if pairs_list cannot be read, or none of its rows names two of the videos.
-    """
-
-    def __init__(
-        self, videos: Sequence[Path], *, num_pairs: int, pairs_list: Path | None, seed: int
-    ) -> None:
-        ordered = sorted(videos, key=lambda video: video.name)
-        if pairs_list is None:
-            self._pairs = _random_pairs(ordered, num_pairs, seed)
-        else:
-            self._pairs = _listed_pairs(ordered, pairs_list)[:num_pairs]
-
-    def __len__(self) -> int:
-        return len(self._pairs)
-
-    def __getitem__(self, index: int) -> AnimationPair:
-        return self._pairs[index]
-
-
-def _random_pairs(videos: Sequence[Path], num_pairs: int, seed: int) -> list[AnimationPair]:
-    if len(videos) == 1:
-        return [AnimationPair(videos[0], videos[0], 0)][:num_pairs]
-    others = len(videos) - 1
-    possible = len(videos) * others
-    rng = np.random.default_rng(seed)
-    pairs = []
-    for code in rng.choice(possible, size=min(num_pairs, possible), replace=False):
-        source, driving = divmod(int(code), others)
-        pairs.append(AnimationPair(videos[source], videos[driving + (driving >= source)], 0))
-    return pairs
-
-
-def _listed_pairs(videos: Sequence[Path], pairs_list: Path) -> list[AnimationPair]:
-    by_name = {bare_name(video.name): video for video in videos}
-    by_name |= {video.name: video for video in videos}
-    pairs = []
-    for line, row in _read_rows(pairs_list):
-        source, driving = (
-            by_name.get(row[column]) or by_name.get(bare_name(row[column]))
-            for column in ("source", "driving")
-        )
-        if source is not None and driving is not None:
-            frame = _frame_number(row.get("frame", ""), f"{pairs_list}:{line}")
-            pairs.append(AnimationPair(source, driving, frame))
-    if not pairs:
-        raise UserError(
-            f"{pairs_list}: no row names two of the {len(videos)} test videos "
-            f"(such as {videos[0].name}), correct the names or dataset_params.root_dir"
-        )
-    return pairs
-
-
-def _read_rows(pairs_list: Path) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of a CSV; cells that a short row lacks are empty."""
-    try:
-        with pairs_list.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", skipinitialspace=True)
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{pairs_list}: not a readable CSV ({error}), correct dataset_params.pairs_list"
-        ) from error
-    missing = {"source", "driving"} - set(reader.fieldnames or [])
-    if missing:
-        raise UserError(
-            f"{pairs_list}: no column {' or '.join(sorted(missing))}, name them in the first line"
-        )
-    return rows
-
-
-def _frame_number(text: str, where: str) -> int:
-    if not text.strip():
-        return 0
-    if not text.strip().isdecimal():
-        raise UserError(f"{where}: frame {text!r} is no frame number, write 0 or a larger integer")
-    return int(text)

@@ -13,10 +13,10 @@ from engine.animation import AnimationOptions, animate_scene, check_best_frame
 from engine.animator import Animator
 from engine.clip import open_clip
 from engine.framing import Box
+from engine.pair_lists import AnimationPair, PairedDataset
 from engine.progress import Bar
 from engine.scene import Scene
 from engine.video import to_frame
-from frames_dataset import AnimationPair, PairedDataset
 
 
 def animate_pairs(

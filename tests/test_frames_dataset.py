@@ -1,72 +1,36 @@
-"""Videos on disk -> training pairs, test videos, animation pairs."""
+"""Training pairs: two frames of one video, drawn alike with any number of workers."""
 
 from __future__ import annotations
 
-import csv
 import gc
 import logging
 import pickle
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import Tensor
+from flat_videos import (
+    FRAME_SHAPE,
+    NUM_FRAMES,
+    SIZE,
+    clip_number,
+    frame_number,
+    make_frames,
+    write_folder,
+    write_gif,
+    write_mp4,
+    write_stack,
+)
 from torch.utils.data import DataLoader
 
 import frames_dataset
-from engine.clip import open_clip
 from engine.errors import UserError
-from engine.video import UnreadableVideo, VideoWriter
-from frames_dataset import (
-    AnimationPair,
-    DatasetRepeater,
-    FramePair,
-    PairedDataset,
-    TrainingPairs,
-    list_videos,
-    split_videos,
-)
-
-SIZE = 16
-FRAME_SHAPE = (SIZE, SIZE, 3)
-NUM_FRAMES = 6
-
-
-def make_frames(clip: int = 0, num_frames: int = NUM_FRAMES) -> list[np.ndarray]:
-    """Flat frames: red is 40 * the frame's number, green 10 * the clip's, blue 0."""
-    colours = [(40 * t, 10 * clip, 0) for t in range(num_frames)]
-    return [np.full((SIZE, SIZE, 3), colour, dtype=np.uint8) for colour in colours]
-
-
-def write_stack(path: Path, frames: list[np.ndarray], mode: str = "RGB") -> Path:
-    Image.fromarray(np.concatenate(frames, axis=1)).convert(mode).save(path)
-    return path
-
-
-def write_folder(path: Path, frames: list[np.ndarray]) -> Path:
-    path.mkdir()
-    for index, frame in enumerate(frames):
-        Image.fromarray(frame).save(path / f"{index:04d}.png")
-    return path
-
-
-def write_gif(path: Path, frames: list[np.ndarray]) -> Path:
-    images = [Image.fromarray(frame) for frame in frames]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=100)
-    return path
-
-
-def write_mp4(path: Path, frames: list[np.ndarray]) -> Path:
-    with VideoWriter(path, fps=Fraction(10)) as writer:
-        for frame in frames:
-            writer.write(frame)
-    return path
+from engine.video import UnreadableVideo
+from frames_dataset import DatasetRepeater, FramePair, PairedDataset, TrainingPairs
 
 
 def make_dataset(
@@ -92,14 +56,6 @@ def stacks(tmp_path: Path) -> list[Path]:
     return [write_stack(tmp_path / f"{clip:02d}.png", make_frames(clip)) for clip in range(3)]
 
 
-def frame_number(image: Tensor) -> int:
-    return round(float(image[0].mean()) * 255 / 40)
-
-
-def clip_number(image: Tensor) -> int:
-    return round(float(image[1].mean()) * 255 / 10)
-
-
 def numbers(pair: FramePair) -> tuple[int, int, int]:
     """Which clip, which source frame, which driving frame."""
     assert clip_number(pair.source) == clip_number(pair.driving)
@@ -108,109 +64,6 @@ def numbers(pair: FramePair) -> tuple[int, int, int]:
 
 def epoch_of(dataset: TrainingPairs | DatasetRepeater) -> list[tuple[int, int, int]]:
     return [numbers(dataset[index]) for index in range(len(dataset))]
-
-
-# ----- which videos
-
-
-def test_videos_are_listed_by_name_whatever_the_order_on_disk(tmp_path: Path) -> None:
-    for name in ("c.png", "a.gif", "b.mp4", ".hidden.png", "notes.txt", "pairs.csv"):
-        (tmp_path / name).touch()
-    write_folder(tmp_path / "aa", make_frames())
-    write_folder(tmp_path / ".cache", make_frames())
-    assert [video.name for video in list_videos(tmp_path)] == ["a.gif", "aa", "b.mp4", "c.png"]
-
-
-def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere: no such folder.*root_dir"):
-        list_videos(tmp_path / "nowhere")
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"holds no videos"):
-        list_videos(tmp_path)
-
-
-def test_train_and_test_folders_are_used_where_they_exist(tmp_path: Path) -> None:
-    for side, name in (("train", "a.png"), ("test", "b.png")):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / name).touch()
-    assert split_videos(tmp_path, "train", id_sampling=False) == [tmp_path / "train" / "a.png"]
-    assert split_videos(tmp_path, "test", id_sampling=False) == [tmp_path / "test" / "b.png"]
-
-
-def test_one_folder_alone_serves_its_side_and_is_no_video_of_the_other(tmp_path: Path) -> None:
-    write_folder(tmp_path / "train", make_frames())
-    assert len(split_videos(tmp_path, "train", id_sampling=False)) == NUM_FRAMES
-    with pytest.raises(UserError, match=r"test: no such folder beside train/"):
-        split_videos(tmp_path, "test", id_sampling=False)
-
-
-def names_of_split(root: Path, *, id_sampling: bool = False) -> tuple[list[str], list[str]]:
-    train = split_videos(root, "train", id_sampling=id_sampling)
-    test = split_videos(root, "test", id_sampling=id_sampling)
-    return [video.name for video in train], [video.name for video in test]
-
-
-def test_the_split_depends_on_names_alone(tmp_path: Path) -> None:
-    names = [f"{number:02d}.png" for number in range(20)]
-    for folder, order in (("one", names), ("two", names[::-1])):
-        (tmp_path / folder).mkdir()
-        for name in order:
-            (tmp_path / folder / name).touch()
-    np.random.seed(1)  # noqa: NPY002
-    train, test = names_of_split(tmp_path / "one")
-    np.random.seed(2)  # noqa: NPY002
-    assert names_of_split(tmp_path / "two") == (train, test)
-    assert (len(train), len(test)) == (16, 4)
-    assert sorted(train + test) == names
-    assert train == sorted(train)
-    assert test not in (names[:4], names[-4:])
-
-
-def test_the_split_does_not_trust_the_order_of_the_file_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(12):
-        (tmp_path / f"{number:02d}.png").touch()
-    expected = names_of_split(tmp_path)
-    files = sorted(tmp_path.iterdir(), key=lambda path: path.name[::-1])
-    monkeypatch.setattr(Path, "iterdir", lambda self: iter(files))
-    assert names_of_split(tmp_path) == expected
-
-
-@pytest.mark.parametrize("count", [2, 3, 4, 7])
-def test_both_sides_of_a_split_hold_something(tmp_path: Path, count: int) -> None:
-    for number in range(count):
-        (tmp_path / f"{number}.png").touch()
-    train, test = names_of_split(tmp_path)
-    assert train and test
-    assert len(train) + len(test) == count
-
-
-def test_one_video_cannot_be_split(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
-    with pytest.raises(UserError, match=r"holds one video.*needs two"):
-        split_videos(tmp_path, "train", id_sampling=False)
-
-
-def test_no_identity_stands_on_both_sides(tmp_path: Path) -> None:
-    for number in range(30):
-        (tmp_path / f"id{number % 10}#{number}.mp4").touch()
-    train, test = names_of_split(tmp_path, id_sampling=True)
-    train_ids = {name.split("#")[0] for name in train}
-    test_ids = {name.split("#")[0] for name in test}
-    assert (len(train_ids), len(test_ids)) == (8, 2)
-    assert not train_ids & test_ids
-    assert len(train) + len(test) == 30
-
-
-def test_one_identity_cannot_be_split(tmp_path: Path) -> None:
-    for name in ("a#1.mp4", "a#2.mp4"):
-        (tmp_path / name).touch()
-    with pytest.raises(UserError, match=r"holds one id"):
-        split_videos(tmp_path, "test", id_sampling=True)
-
-
-# ----- training pairs
 
 
 def write_rgba(path: Path, frames: list[np.ndarray]) -> Path:
@@ -509,141 +362,3 @@ def test_no_global_random_state_is_read_or_changed(stacks: list[Path]) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch.initial_seed() + 1)
         assert epoch_of(make_dataset(stacks)) == first
-
-
-# ----- test videos
-
-
-@pytest.mark.parametrize(
-    ("file", "name", "write"),
-    [
-        ("id1#a.mp4", "id1#a", write_mp4),
-        ("a.b.gif", "a.b", write_gif),
-        ("v1.2", "v1.2", write_folder),
-        ("v.mp4", "v", write_folder),
-        ("stack.png", "stack", write_stack),
-    ],
-)
-def test_a_clip_streams_its_frames_at_the_size_asked_for(
-    tmp_path: Path, file: str, name: str, write: Callable[[Path, list[np.ndarray]], Path]
-) -> None:
-    path = write(tmp_path / file, make_frames())
-    with open_clip(path, frame_shape=(8, SIZE, 3)) as clip:
-        assert clip.name == name
-        assert clip.fps > 0
-        assert clip.num_frames == NUM_FRAMES
-        for _ in range(2):
-            images = list(clip)
-            assert [frame_number(image) for image in images] == list(range(NUM_FRAMES))
-        assert all(image.shape == (3, 8, SIZE) for image in images)
-        assert all(image.dtype == torch.float32 for image in images)
-        for index in (0, 4):
-            assert torch.equal(clip.frame(index), images[index])
-        for index in (-1, NUM_FRAMES):
-            with pytest.raises(UserError, match=f"frame {index} is not among its 6 frames"):
-                clip.frame(index)
-
-
-def test_a_clip_decodes_no_frame_before_it_is_asked_for(tmp_path: Path) -> None:
-    path = write_folder(tmp_path / "clip", make_frames())
-    (path / "0003.png").write_bytes(b"damaged")
-    with open_clip(path, frame_shape=FRAME_SHAPE) as clip:
-        images = iter(clip)
-        assert [frame_number(next(images)) for _ in range(3)] == [0, 1, 2]
-        with pytest.raises(UnreadableVideo, match=r"0003\.png"):
-            next(images)
-
-
-# ----- animation pairs
-
-
-def paths(*names: str) -> list[Path]:
-    return [Path("test") / name for name in names]
-
-
-def write_csv(path: Path, header: list[str], *rows: Sequence[object]) -> Path:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
-def pairs_of(dataset: PairedDataset) -> list[AnimationPair]:
-    return [dataset[index] for index in range(len(dataset))]
-
-
-def test_random_pairs_are_different_pairs_of_different_videos() -> None:
-    videos = paths("a.mp4", "b.mp4", "c.mp4", "d.mp4")
-    pairs = pairs_of(PairedDataset(videos, num_pairs=7, pairs_list=None, seed=0))
-    assert len(pairs) == len(set(pairs)) == 7
-    assert all(pair.source != pair.driving and pair.frame == 0 for pair in pairs)
-    again = PairedDataset(videos[::-1], num_pairs=7, pairs_list=None, seed=0)
-    assert pairs_of(again) == pairs
-    other = PairedDataset(videos, num_pairs=7, pairs_list=None, seed=1)
-    assert pairs_of(other) != pairs
-
-
-def test_there_are_at_most_all_possible_random_pairs() -> None:
-    videos = paths("a.mp4", "b.mp4", "c.mp4")
-    pairs = pairs_of(PairedDataset(videos, num_pairs=50, pairs_list=None, seed=0))
-    assert {(pair.source, pair.driving) for pair in pairs} == {
-        (source, driving) for source in videos for driving in videos if source != driving
-    }
-    assert len(pairs) == 6
-
-
-def test_a_single_video_drives_itself() -> None:
-    (video,) = paths("a.mp4")
-    dataset = PairedDataset([video], num_pairs=50, pairs_list=None, seed=0)
-    assert pairs_of(dataset) == [AnimationPair(video, video, 0)]
-
-
-def test_listed_pairs_come_in_order_with_names_with_or_without_endings(tmp_path: Path) -> None:
-    a, b, folder = videos = paths("id1#a.mp4", "id2#b.mp4", "v1.2")
-    pairs_list = write_csv(
-        tmp_path / "pairs.csv",
-        ["", "distance", "source", "driving", "frame"],
-        [0, 0.5, "id2#b.mp4", "id1#a.mp4", 17],
-        [1, 0.5, "id2#b", "missing.mp4", 3],
-        [2, 0.5, "id1#a", "v1.2.mp4", ""],
-        [3, 0.5, "v1.3", "id1#a.mp4", 0],
-        [4, 0.5, "v1.2", "id2#b.gif", 2],
-    )
-    expected = [AnimationPair(b, a, 17), AnimationPair(a, folder, 0), AnimationPair(folder, b, 2)]
-    for num_pairs, count in ((50, 3), (2, 2), (1, 1)):
-        dataset = PairedDataset(videos, num_pairs=num_pairs, pairs_list=pairs_list, seed=0)
-        assert pairs_of(dataset) == expected[:count]
-
-
-def test_a_full_name_in_a_list_goes_before_one_without_its_ending(tmp_path: Path) -> None:
-    gif, mp4 = paths("a.gif", "a.mp4")
-    rows = [["a.gif", "a.mp4"], ["a.mp4", "a.gif"]]
-    pairs_list = write_csv(tmp_path / "pairs.csv", ["source", "driving"], *rows)
-    dataset = PairedDataset([gif, mp4], num_pairs=5, pairs_list=pairs_list, seed=0)
-    assert pairs_of(dataset) == [AnimationPair(gif, mp4, 0), AnimationPair(mp4, gif, 0)]
-
-
-def test_the_frame_column_may_be_absent(tmp_path: Path) -> None:
-    a, b = paths("a.mp4", "b.mp4")
-    pairs_list = write_csv(tmp_path / "pairs.csv", ["source", "driving"], ["a", "b"], ["a"])
-    dataset = PairedDataset([a, b], num_pairs=5, pairs_list=pairs_list, seed=0)
-    assert pairs_of(dataset) == [AnimationPair(a, b, 0)]
-
-
-def test_a_list_that_is_no_use_is_named(tmp_path: Path) -> None:
-    videos = paths("a.mp4", "b.mp4")
-
-    def read(pairs_list: Path) -> PairedDataset:
-        return PairedDataset(videos, num_pairs=5, pairs_list=pairs_list, seed=0)
-
-    with pytest.raises(UserError, match=r"nowhere\.csv: .*pairs_list"):
-        read(tmp_path / "nowhere.csv")
-    with pytest.raises(UserError, match=r"no\.csv: no column driving"):
-        read(write_csv(tmp_path / "no.csv", ["distance", "source"], [1, "a"]))
-    with pytest.raises(UserError, match=r"other\.csv: no row names two of the 2 test videos"):
-        read(write_csv(tmp_path / "other.csv", ["source", "driving"], ["c", "d"]))
-    with pytest.raises(UserError, match=r"odd\.csv:3: frame '-1'"):
-        header = ["source", "driving", "frame"]
-        read(write_csv(tmp_path / "odd.csv", header, ["a", "b", 1], ["a", "b", -1]))
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81source")
-    with pytest.raises(UserError, match=r"binary\.csv: not a readable CSV"):
-        read(tmp_path / "binary.csv")

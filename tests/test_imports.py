@@ -32,7 +32,6 @@ ALLOWED = {
     "engine.build": ("engine", "modules", "config"),
     "engine.build_animator": ("engine", "config"),
     "engine.build_data": ("engine", "config", "frames_dataset", "augmentation"),
-    "engine.pairs": ("engine", "frames_dataset"),
     "engine.build_training": ("engine", "modules", "config", "sync_batchnorm"),
     "modules": (),
     "modules.geometry": (),
