@@ -32,7 +32,7 @@ from engine.image import to_frame
 from modules.dense_motion import DenseMotion
 from modules.geometry import resize_map
 from modules.keypoints import Keypoints
-from modules.model import GeneratorStep
+from modules.step import GeneratorStep
 
 _log = logging.getLogger(__name__)
 

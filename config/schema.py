@@ -145,7 +145,7 @@ class TransformParams:
 @dataclass(frozen=True)
 class LossWeights:
     generator_gan: Weight = 0.0
-    discriminator_gan: Weight = 1.0
+    discriminator_gan: Weight = 1.0  # 0: it judges, and does not learn
     feature_matching: tuple[Weight, ...] = (10.0, 10.0, 10.0, 10.0)
     perceptual: tuple[Weight, ...] = (10.0, 10.0, 10.0, 10.0, 10.0)
     equivariance_value: Weight = 10.0

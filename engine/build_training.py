@@ -16,8 +16,9 @@ from engine.device import place
 from engine.errors import UserError
 from engine.training import FullModels, Options, Trainer
 from modules.equivariance import WarpDistribution
-from modules.model import DiscriminatorFullModel, GeneratorFullModel, LossWeights
+from modules.model import DiscriminatorFullModel, GeneratorFullModel
 from modules.perceptual import ImagePyramid, VGG19Features
+from modules.step import LossWeights
 from sync_batchnorm import freeze_statistics
 
 RANDOM_VGG_SEED = 0
@@ -82,7 +83,7 @@ def build_full_models(config: Config, networks: Networks, *, winograd: bool = Fa
         kp_detector=networks.kp_detector,
         generator=networks.generator,
         discriminator=networks.discriminator,
-        pyramid=ImagePyramid(params.scales, channels),
+        pyramid=ImagePyramid(_scales_of_losses(config), channels),
         vgg=build_vgg(
             params.perceptual_weights,
             depth=max(compared, default=0),
@@ -95,11 +96,18 @@ def build_full_models(config: Config, networks: Networks, *, winograd: bool = Fa
     )
     discriminator_model = DiscriminatorFullModel(
         discriminator=networks.discriminator,
-        pyramid=ImagePyramid(config.model_params.discriminator_params.scales, channels),
         weight=weights.discriminator_gan,
         autocast=autocast,
     )
     return FullModels(generator_model, discriminator_model)
+
+
+def _scales_of_losses(config: Config) -> Sequence[float]:
+    """Those at which frames are compared or, without the perceptual loss, judged alone."""
+    weights = config.train_params.loss_weights
+    if any(weights.perceptual):
+        return config.train_params.scales
+    return config.model_params.discriminator_params.scales if weights.generator_gan else ()
 
 
 def build_vgg(
@@ -111,12 +119,15 @@ def build_vgg(
 ) -> VGG19Features:
     """The first `depth` features of a VGG19; its weights' type and `winograd` as there.
 
-    Its weights are `imagenet` (torchvision's), `random` (seeded), or those of a file.
+    Its weights are `imagenet` (torchvision's), `random` (seeded), or those of a file; for a depth
+    of 0 none are read.
 
     Raises:
         UserError: the weights cannot be downloaded, or the file is not a VGG19.
     """
-    if perceptual_weights == "random":
+    if depth == 0:
+        layers = torch.nn.Sequential()
+    elif perceptual_weights == "random":
         layers = _random_vgg19()
     else:
         layers = _vgg19_of_file(perceptual_weights)

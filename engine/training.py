@@ -19,8 +19,8 @@ from engine.descent import Descent
 from engine.device import place
 from engine.errors import UserError
 from engine.warm_start import take_what_fits
-from modules.keypoints import Keypoints
-from modules.model import DiscriminatorFullModel, GeneratorFullModel, GeneratorStep
+from modules.model import DiscriminatorFullModel, GeneratorFullModel
+from modules.step import GeneratorStep, JudgedFrames
 from sync_batchnorm import SyncDataParallel
 
 _BETAS = (0.5, 0.999)
@@ -35,13 +35,6 @@ class FullModels(NamedTuple):
 
     generator: GeneratorFullModel
     discriminator: DiscriminatorFullModel
-
-
-class Fake(NamedTuple):
-    """A generated frame (B, C, H, W) and the keypoints that it was to have, without gradients."""
-
-    prediction: Tensor
-    keypoints: Keypoints
 
 
 class Options(NamedTuple):
@@ -103,7 +96,8 @@ class Trainer:
         self.device = device
         self.options = options
         self._draw = models.generator.draw
-        self.adversarial = models.generator.weights.generator_gan != 0
+        weights = models.generator.weights
+        self._discriminator_learns = bool(weights.generator_gan and weights.discriminator_gan)
         # Frozen while it is wrapped, as it is in every step that it only judges in.
         networks.discriminator.requires_grad_(False)
         self._generator_model = _shared(models.generator, device_ids)
@@ -154,9 +148,9 @@ class Trainer:
         )
         before = [buffer.clone() for buffer in self._buffers()]
         parts = _parts(len(driving), self.options.accumulation)
-        result, fakes = self._step_generator(source, driving, parts)
-        if self.adversarial and result.offender is None:
-            result = self._step_discriminator(result, driving, parts, fakes)
+        result, judged = self._step_generator(source, driving, parts)
+        if judged and result.offender is None:
+            result = self._step_discriminator(result, judged)
         if result.offender is not None:
             for buffer, value in zip(self._buffers(), before, strict=True):
                 buffer.copy_(value)
@@ -169,32 +163,32 @@ class Trainer:
 
     def _step_generator(
         self, source: Tensor, driving: Tensor, parts: Sequence[slice]
-    ) -> tuple[StepResult, list[Fake]]:
+    ) -> tuple[StepResult, list[JudgedFrames]]:
+        """The step without the discriminator's losses, and what there is of each part for these."""
         self.networks.discriminator.requires_grad_(False)
         size, own = distributed.whole_batch(len(driving))
         draws = self._draw(size, self.device).of(own)
-        descent, losses, fakes, pictures = self._descents["generator"], _Losses(), [], None
+        descent, losses, judged, pictures = self._descents["generator"], _Losses(), [], None
         for part in parts:
             with distributed.gradients_shared(self._generator_model, now=part is parts[-1]):
                 result = self._generator_model(source[part], driving[part], draws.of(part))
                 descent.accumulate(result.losses, share=1 / len(parts))
             losses.add(result.losses)
-            fakes.append(Fake(result.generated.prediction.detach(), result.kp_driving.detach()))
+            if result.judged is not None:
+                judged.append(result.judged)
             pictures = pictures or result
         outcome = descent.take()
         self.networks.discriminator.requires_grad_(True)
         assert pictures is not None
         norms, offender = outcome.gradient_norms, outcome.offender
-        return StepResult(losses.means(), pictures, norms, offender), fakes
+        return StepResult(losses.means(), pictures, norms, offender), judged
 
-    def _step_discriminator(
-        self, step: StepResult, driving: Tensor, parts: Sequence[slice], fakes: Sequence[Fake]
-    ) -> StepResult:
+    def _step_discriminator(self, step: StepResult, parts: Sequence[JudgedFrames]) -> StepResult:
         """The step with the discriminator's losses beside those of the generator."""
         descent, losses = self._descents["discriminator"], _Losses()
-        for part, fake in zip(parts, fakes, strict=True):
+        for part in parts:
             with distributed.gradients_shared(self._discriminator_model, now=part is parts[-1]):
-                terms = self._discriminator_model(driving[part], fake.prediction, fake.keypoints)
+                terms = self._discriminator_model(part)
                 descent.accumulate(terms, share=1 / len(parts))
             losses.add(terms)
         outcome = descent.take()
@@ -271,7 +265,7 @@ class Trainer:
         """Set the learning rates to those of an epoch, whatever the optimizers held."""
         self._schedules = {}
         for name, optimizer in self.optimizers.items():
-            if name == "discriminator" and not self.adversarial:
+            if name == "discriminator" and not self._discriminator_learns:
                 continue  # torch warns of a schedule whose optimizer never steps
             rate = self._learning_rates[name]
             passed = bisect_right(self._milestones, epoch - 1)

@@ -1,7 +1,8 @@
 """The networks that tell real frames from generated ones, patch by patch."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -94,6 +95,13 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor, keypoints: Keypoints | None = None) -> Judgement:
         """Image (B, C, H, W) in [0, 1], and the keypoints if `use_kp`, -> Judgement."""
+        feature_maps = self.features(image, keypoints)
+        return Judgement(feature_maps, self.conv(feature_maps[-1]))
+
+    def features(
+        self, image: Tensor, keypoints: Keypoints | None = None, *, depth: int | None = None
+    ) -> list[Tensor]:
+        """The feature maps alone, of the first `depth` blocks; None: of all."""
         out = image
         if self.use_kp:
             if keypoints is None:
@@ -101,10 +109,10 @@ class Discriminator(nn.Module):
             maps = gaussian_maps(keypoints, spatial_size(image), self.kp_variance)  # (B, K, H, W)
             out = torch.cat([image, maps], dim=1)
         feature_maps = []
-        for block in self.down_blocks:
+        for block in islice(self.down_blocks, depth):
             out = block(out)
             feature_maps.append(out)
-        return Judgement(feature_maps, self.conv(out))
+        return feature_maps
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -128,6 +136,15 @@ class MultiScaleDiscriminator(nn.Module):
         """One image (B, C, H_s, W_s) for each of `scales` -> one Judgement for each."""
         return [
             disc(image, keypoints)
+            for disc, image in zip(self.discs.values(), pyramid, strict=True)
+        ]
+
+    def features(
+        self, pyramid: Sequence[Tensor], keypoints: Keypoints | None = None, *, depth: int
+    ) -> list[list[Tensor]]:
+        """The feature maps of each scale, of its first `depth` blocks, without a judgement."""
+        return [
+            cast(Discriminator, disc).features(image, keypoints, depth=depth)
             for disc, image in zip(self.discs.values(), pyramid, strict=True)
         ]
 

@@ -4,14 +4,12 @@ Loss terms come weighted, as one value per image: each replica's mean, repeated 
 the batch. Gathered from any number of replicas and averaged, they weigh each by its share.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from modules.discriminator import Judgement, MultiScaleDiscriminator
+from modules.discriminator import MultiScaleDiscriminator
 from modules.equivariance import RandomWarp, WarpDistribution
-from modules.generator import Generated, OcclusionAwareGenerator
+from modules.generator import OcclusionAwareGenerator
 from modules.geometry import matrix_times_matrix
 from modules.keypoint_detector import KPDetector
 from modules.keypoints import Keypoints
@@ -24,65 +22,7 @@ from modules.losses import (
     separation,
 )
 from modules.perceptual import ImagePyramid, VGG19Features
-
-
-class LossWeights(NamedTuple):
-    """The weight of each term, and of each layer of those that compare features."""
-
-    generator_gan: float
-    discriminator_gan: float
-    feature_matching: tuple[float, ...]
-    perceptual: tuple[float, ...]
-    equivariance_value: float
-    equivariance_jacobian: float
-    separation: float = 0
-
-
-class Draws(NamedTuple):
-    """What a step draws at random for each of B images.
-
-    For a whole batch at once, and handed to its shares: replicas that drew for themselves would all
-    draw the same.
-
-    Attributes:
-        warp: of the equivariance losses; None where they are off.
-        dropped: the motions that the generator leaves out, (B, K + 1); None for none.
-    """
-
-    warp: RandomWarp | None = None
-    dropped: Tensor | None = None
-
-    def of(self, images: slice) -> "Draws":
-        """The draws for some images of the batch."""
-        return Draws(
-            None if self.warp is None else self.warp.of(images),
-            None if self.dropped is None else self.dropped[images],
-        )
-
-
-class WarpedFrame(NamedTuple):
-    """A frame (B, C, H, W) under a random warp, and the keypoints found on it."""
-
-    image: Tensor
-    keypoints: Keypoints
-
-
-class GeneratorStep(NamedTuple):
-    """What the generator's and detector's step computed.
-
-    Attributes:
-        losses: each weighted term by name, (B,).
-        generated: the driving frame rebuilt from the source.
-        kp_source, kp_driving: the keypoints of both.
-        warped: the driving frame under the random warp, with its keypoints; None where the
-            equivariance terms are off.
-    """
-
-    losses: dict[str, Tensor]
-    generated: Generated
-    kp_source: Keypoints
-    kp_driving: Keypoints
-    warped: WarpedFrame | None
+from modules.step import Draws, GeneratorStep, JudgedFrames, LossWeights, WarpedFrame
 
 
 class GeneratorFullModel(nn.Module):
@@ -92,7 +32,8 @@ class GeneratorFullModel(nn.Module):
 
     Args:
         kp_detector, generator, discriminator: the networks.
-        pyramid: the scales at which frames are compared.
+        pyramid: the scales at which frames are compared and judged, the discriminator's among
+            them if it has a say.
         vgg: the features in which they are compared.
         warps: what the warps of the equivariance losses are drawn from.
         weights: of the terms; one whose weights are all 0 is not computed.
@@ -150,8 +91,15 @@ class GeneratorFullModel(nn.Module):
         kp_driving = self.kp_detector(driving)
         generated = self.generator(source, kp_source, kp_driving, draws.dropped)
 
-        terms = self._reconstruction_terms(generated.prediction, driving, kp_driving)
-        warped = None
+
+        real, rebuilt = self.pyramid(driving), self.pyramid(generated.prediction)
+        terms, judged, warped = {}, None, None
+        if any(self.weights.perceptual):
+            terms["perceptual"] = self._perceptual(rebuilt, real)
+        if self.weights.generator_gan:
+            shown = self.shown_to_discriminator(real, rebuilt, kp_driving)
+            terms |= self._adversarial_terms(shown)
+            judged = shown.detach() if self.weights.discriminator_gan else None
         if draws.warp is not None:
             warped_image = draws.warp.frame(driving)                              # (B, C, H, W)
             warped = WarpedFrame(warped_image, self.kp_detector(warped_image))
@@ -159,24 +107,16 @@ class GeneratorFullModel(nn.Module):
         if self.weights.separation:
             terms["separation"] = self.weights.separation * separation(kp_driving.value)
         losses = _per_image(terms, driving)
-        return GeneratorStep(losses, generated, kp_source, kp_driving, warped)
+        return GeneratorStep(losses, generated, kp_source, kp_driving, warped, judged)
 
-    def _reconstruction_terms(
-        self, prediction: Tensor, driving: Tensor, kp_driving: Keypoints
-    ) -> dict[str, Tensor]:
-        generated, real = self.pyramid(prediction), self.pyramid(driving)
-        terms = {}
-        if any(self.weights.perceptual):
-            terms["perceptual"] = self._perceptual(generated, real)
-        if self.weights.generator_gan:
-            keypoints = kp_driving.detach()
-            fakes = judge(self.discriminator, self.pyramid, generated, keypoints)
-            scores = [lsgan_generator(fake.prediction_map) for fake in fakes]
-            terms["generator_gan"] = self.weights.generator_gan * torch.stack(scores).sum()
-            if any(self.weights.feature_matching):
-                reals = judge(self.discriminator, self.pyramid, real, keypoints)
-                terms["feature_matching"] = self._feature_matching(fakes, reals)
-        return terms
+    def shown_to_discriminator(
+        self, real: list[Tensor], generated: list[Tensor], keypoints: Keypoints
+    ) -> JudgedFrames:
+        """Those levels of the driving frame's and the generated one's pyramids that it judges."""
+        scales = self.discriminator.scales
+        return JudgedFrames(
+            self.pyramid.at(scales, real), self.pyramid.at(scales, generated), keypoints.detach()
+        )
 
     def _perceptual(self, generated: list[Tensor], real: list[Tensor]) -> Tensor:
         distances = []
@@ -189,12 +129,20 @@ class GeneratorFullModel(nn.Module):
             )
         return torch.stack(distances).sum()
 
-    def _feature_matching(self, fakes: list[Judgement], reals: list[Judgement]) -> Tensor:
-        distances = [
-            feature_distance(fake.feature_maps, real.feature_maps, self.weights.feature_matching)
-            for fake, real in zip(fakes, reals, strict=True)
-        ]
-        return torch.stack(distances).sum()
+    def _adversarial_terms(self, judged: JudgedFrames) -> dict[str, Tensor]:
+        fakes = self.discriminator(judged.generated, judged.keypoints)
+        scores = [lsgan_generator(fake.prediction_map) for fake in fakes]
+        terms = {"generator_gan": self.weights.generator_gan * torch.stack(scores).sum()}
+        layer_weights = self.weights.feature_matching
+        if any(layer_weights):
+            depth = max(layer for layer, weight in enumerate(layer_weights, 1) if weight)
+            reals = self.discriminator.features(judged.real, judged.keypoints, depth=depth)
+            distances = [
+                feature_distance(fake.feature_maps, real, layer_weights)
+                for fake, real in zip(fakes, reals, strict=True)
+            ]
+            terms["feature_matching"] = torch.stack(distances).sum()
+        return terms
 
     def _equivariance_terms(
         self, kp_driving: Keypoints, kp_warped: Keypoints, random_warp: RandomWarp
@@ -217,7 +165,6 @@ class DiscriminatorFullModel(nn.Module):
 
     Args:
         discriminator: the network.
-        pyramid: its scales must contain the discriminator's.
         weight: of the loss.
         autocast: as in GeneratorFullModel.
     """
@@ -226,41 +173,25 @@ class DiscriminatorFullModel(nn.Module):
         self,
         *,
         discriminator: MultiScaleDiscriminator,
-        pyramid: ImagePyramid,
         weight: float,
         autocast: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.discriminator = discriminator
-        self.pyramid = pyramid
         self.weight = weight
         self.autocast = autocast
 
-    def forward(
-        self, driving: Tensor, prediction: Tensor, kp_driving: Keypoints
-    ) -> dict[str, Tensor]:
-        """Score real and generated frames, (B, C, H, W) in [0, 1]: the weighted term, (B,)."""
-        keypoints = kp_driving.detach()
-        generated, real = self.pyramid(prediction.detach()), self.pyramid(driving)
-        with _autocast(driving, self.autocast):
-            fakes = judge(self.discriminator, self.pyramid, generated, keypoints)
-            reals = judge(self.discriminator, self.pyramid, real, keypoints)
+    def forward(self, judged: JudgedFrames) -> dict[str, Tensor]:
+        """Score real and generated frames, detached: the weighted term, (B,)."""
+        images = judged.real[0]
+        with _autocast(images, self.autocast):
+            fakes = self.discriminator(judged.generated, judged.keypoints)
+            reals = self.discriminator(judged.real, judged.keypoints)
         scores = [
             lsgan_discriminator(fake.prediction_map, real.prediction_map)
             for fake, real in zip(fakes, reals, strict=True)
         ]
-        return _per_image({"discriminator_gan": self.weight * torch.stack(scores).sum()}, driving)
-
-
-def judge(
-    discriminator: MultiScaleDiscriminator,
-    pyramid: ImagePyramid,
-    images: list[Tensor],
-    keypoints: Keypoints,
-) -> list[Judgement]:
-    """Show the discriminator those levels of a pyramid that it has a scale for."""
-    levels = [images[pyramid.scales.index(scale)] for scale in discriminator.scales]
-    return discriminator(levels, keypoints)
+        return _per_image({"discriminator_gan": self.weight * torch.stack(scores).sum()}, images)
 
 
 def _autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:

@@ -35,6 +35,10 @@ class ImagePyramid(nn.Module):
         """(B, C, H, W) -> one (B, C, H s, W s) for each scale s, in the order of `scales`."""
         return [down(image) for down in self.downs]
 
+    def at(self, scales: Sequence[float], levels: Sequence[Tensor]) -> list[Tensor]:
+        """Of all its levels of an image, those at some of its scales, in their order."""
+        return [levels[self.scales.index(scale)] for scale in scales]
+
 
 class VGG19Features(nn.Module):
     """The features of VGG19 after relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.

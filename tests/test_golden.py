@@ -17,8 +17,9 @@ from engine.build_training import build_vgg
 from engine.training import FullModels, Trainer
 from modules.equivariance import RandomWarp, WarpDistribution
 from modules.keypoints import MotionTransfer, transfer_motion
-from modules.model import DiscriminatorFullModel, Draws, GeneratorFullModel, LossWeights, judge
+from modules.model import DiscriminatorFullModel, GeneratorFullModel
 from modules.perceptual import ImagePyramid, VGG19Features
+from modules.step import Draws, LossWeights
 
 EVAL_TOLERANCE = 1e-4
 # What the golden files call our terms.
@@ -87,7 +88,7 @@ def test_pyramid_and_discriminator(golden: Golden) -> None:
     keypoints = golden.networks.kp_detector(driving)
     discriminator = golden.networks.discriminator
     outputs: dict[str, Tensor | None] = {}
-    judgements = judge(discriminator, pyramid, images, keypoints)
+    judgements = discriminator(pyramid.at(discriminator.scales, images), keypoints)
     for scale, judgement in zip(discriminator.scales, judgements, strict=True):
         outputs[f"prediction_map_{scale:g}"] = judgement.prediction_map
         for i, feature_map in enumerate(judgement.feature_maps):
@@ -160,7 +161,6 @@ def full_models(golden: Golden) -> FullModels:
     )
     discriminator_model = DiscriminatorFullModel(
         discriminator=networks.discriminator,
-        pyramid=ImagePyramid(golden.scales, 3),
         weight=weights.discriminator_gan,
     )
     model = WarpGiven(generator_model, golden.random_warp())

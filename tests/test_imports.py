@@ -64,6 +64,7 @@ ALLOWED = {
         "modules.keypoint_detector",
         "modules.keypoints",
     ),
+    "modules.step": ("modules.equivariance", "modules.generator", "modules.keypoints"),
     "modules.model": ("modules",),
     "sync_batchnorm": ("sync_batchnorm",),
 }

@@ -19,7 +19,7 @@ from logger import Logger, Visualizer, readable
 from modules.dense_motion import DenseMotion
 from modules.generator import Generated
 from modules.keypoints import Keypoints
-from modules.model import GeneratorStep, WarpedFrame
+from modules.step import GeneratorStep, WarpedFrame
 
 GAP = 2
 SHOWN = 128  # what the small frames of these tests are enlarged to

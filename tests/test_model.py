@@ -17,14 +17,9 @@ from torch.testing import assert_close
 from modules.discriminator import MultiScaleDiscriminator
 from modules.equivariance import WarpDistribution
 from modules.keypoints import Keypoints
-from modules.model import (
-    DiscriminatorFullModel,
-    Draws,
-    GeneratorFullModel,
-    LossWeights,
-    judge,
-)
+from modules.model import DiscriminatorFullModel, GeneratorFullModel
 from modules.perceptual import ImagePyramid
+from modules.step import Draws, JudgedFrames, LossWeights
 
 CPU = torch.device("cpu")
 SCALES = (1, 0.5)
@@ -71,6 +66,11 @@ def generator_model(
 
 def frames(batch_size: int = 2) -> Tensor:
     return torch.rand(batch_size, 3, 64, 64)
+
+
+def judged(real: Tensor, generated: Tensor, keypoints: Keypoints) -> JudgedFrames:
+    pyramid = ImagePyramid(SCALES, 3)
+    return JudgedFrames(pyramid(real), pyramid(generated), keypoints)
 
 
 def has_gradient(network: nn.Module) -> bool:
@@ -315,10 +315,8 @@ def test_adversarial_terms_of_a_discriminator_that_always_says_the_same() -> Non
     losses = model(frames(), frames()).losses
     assert_close(losses["generator_gan"], torch.full((2,), 3 * len(SCALES) * 0.75**2))
 
-    full = DiscriminatorFullModel(
-        discriminator=model.discriminator, pyramid=model.pyramid, weight=5
-    )
-    losses = full(frames(), frames(), random_keypoints())
+    full = DiscriminatorFullModel(discriminator=model.discriminator, weight=5)
+    losses = full(judged(frames(), frames(), random_keypoints()))
     expected = 5 * len(SCALES) * (0.75**2 + 0.25**2)
     assert list(losses) == ["discriminator_gan"]
     assert_close(losses["discriminator_gan"], torch.full((2,), expected))
@@ -326,43 +324,38 @@ def test_adversarial_terms_of_a_discriminator_that_always_says_the_same() -> Non
 
 @torch.no_grad()
 def test_the_discriminator_is_told_real_from_generated() -> None:
-    model = DiscriminatorFullModel(
-        discriminator=two_scales(), pyramid=ImagePyramid(SCALES, 3), weight=1
-    )
-    real, fake, keypoints = frames(), frames() / 2, random_keypoints()
-    of_real = judge(model.discriminator, model.pyramid, model.pyramid(real), keypoints)
-    of_fake = judge(model.discriminator, model.pyramid, model.pyramid(fake), keypoints)
+    model = DiscriminatorFullModel(discriminator=two_scales(), weight=1)
+    shown = judged(frames(), frames() / 2, random_keypoints())
+    of_real = model.discriminator(shown.real, shown.keypoints)
+    of_fake = model.discriminator(shown.generated, shown.keypoints)
     expected = torch.zeros(2)
     for r, f in zip(of_real, of_fake, strict=True):
         expected += (1 - r.prediction_map).square().mean() + f.prediction_map.square().mean()
-    assert_close(model(real, fake, keypoints)["discriminator_gan"], expected)
+    assert_close(model(shown)["discriminator_gan"], expected)
 
 
 def test_the_discriminators_step_trains_it_alone() -> None:
     model = generator_model()
-    discriminator = two_scales(use_kp=True)
-    full = DiscriminatorFullModel(discriminator=discriminator, pyramid=model.pyramid, weight=1)
-    driving = frames()
-    result = model(frames(), driving)
-    losses = full(driving, result.generated.prediction, result.kp_driving)
-    losses["discriminator_gan"].mean().backward()
-    assert has_gradient(discriminator)
+    model.discriminator = two_scales(use_kp=True)
+    full = DiscriminatorFullModel(discriminator=model.discriminator, weight=1)
+    shown = model(frames(), frames()).judged
+    assert shown is not None
+    full(shown)["discriminator_gan"].mean().backward()
+    assert has_gradient(model.discriminator)
     assert not has_gradient(model.generator) and not has_gradient(model.kp_detector)
 
 
 @torch.no_grad()
 def test_unequal_shares_count_by_their_size() -> None:
-    model = DiscriminatorFullModel(
-        discriminator=two_scales(use_kp=True), pyramid=ImagePyramid(SCALES, 3), weight=1
-    )
+    model = DiscriminatorFullModel(discriminator=two_scales(use_kp=True), weight=1)
     real, fake, points = frames(4), frames(4), random_keypoints(4).value
     shares = [slice(0, 3), slice(3, 4)]
     terms = [
-        model(real[share], fake[share], Keypoints(points[share], None))["discriminator_gan"]
+        model(judged(real[share], fake[share], Keypoints(points[share], None)))["discriminator_gan"]
         for share in shares
     ]
     assert [len(term) for term in terms] == [3, 1]
-    whole = model(real, fake, Keypoints(points, None))["discriminator_gan"]
+    whole = model(judged(real, fake, Keypoints(points, None)))["discriminator_gan"]
     assert_close(torch.cat(terms).mean(), whole.mean())
     # Equal say for both shares would be something else.
     assert (torch.stack([term.mean() for term in terms]).mean() - whole.mean()).abs() > 1e-4
@@ -370,10 +363,16 @@ def test_unequal_shares_count_by_their_size() -> None:
 
 @torch.no_grad()
 def test_a_discriminator_judges_the_levels_of_its_scales() -> None:
-    discriminator = MultiScaleDiscriminator((0.25, 1), [tiny_discriminator() for _ in range(2)])
-    pyramid = ImagePyramid((1, 0.5, 0.25), 3)
-    images = pyramid(torch.rand(1, 3, 128, 128))
-    judgements = judge(discriminator, pyramid, images, random_keypoints(1))
-    expected = discriminator([images[2], images[0]])
-    for found, own in zip(judgements, expected, strict=True):
-        assert torch.equal(found.prediction_map, own.prediction_map)
+    model, driving = generator_model(ALL._replace(perceptual=(0,))), frames()
+    model.discriminator = MultiScaleDiscriminator((0.5, 1), [tiny_discriminator()] * 2)
+    model.pyramid = ImagePyramid((1, 0.25, 0.5), 3)
+    with torch.enable_grad():
+        result = model(frames(), driving)
+    shown, prediction = result.judged, result.generated.prediction
+    assert_close(shown.real, [model.pyramid(driving)[2], driving])
+    assert_close(shown.generated, [model.pyramid(prediction)[2], prediction])
+    assert_close(shown.keypoints.value, result.kp_driving.value)
+    fakes = model.discriminator(shown.generated, shown.keypoints)
+    score = torch.stack([(1 - fake.prediction_map).square().mean() for fake in fakes]).sum()
+    assert_close(result.losses["generator_gan"], score.expand(2))
+    assert not any(image.requires_grad for image in [*shown.generated, shown.keypoints.value])

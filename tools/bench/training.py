@@ -89,7 +89,6 @@ class PlainStep:
         config = replace(config, train_params=params)
         networks = build_networks(config.model_params)
         self.generator_model, self.discriminator_model = build_full_models(config, networks)
-        self.discriminator_model.pyramid = self.generator_model.pyramid
         for model in (self.generator_model, self.discriminator_model):
             upsample_first(model)
             blur_whole_frames(model)
@@ -108,8 +107,10 @@ class PlainStep:
         if not self.adversarial:
             return
         discriminator.zero_grad()
-        prediction, keypoints = generated.generated.prediction.detach(), generated.kp_driving
-        _total(self.discriminator_model(driving, prediction, keypoints)).backward()
+        pyramid, prediction = self.generator_model.pyramid, generated.generated.prediction
+        frames = pyramid(driving), pyramid(prediction.detach())
+        judged = self.generator_model.shown_to_discriminator(*frames, generated.kp_driving)
+        _total(self.discriminator_model(judged)).backward()
         discriminator.step()
         discriminator.zero_grad()
 
