@@ -29,6 +29,7 @@ from engine.command_line import OneLineErrors, run
 from engine.device import choose_device
 from engine.errors import UserError
 from engine.framing import Box, read_box
+from engine.memory import enough_memory
 from engine.precision import PRECISIONS
 
 DEMO = Path(__file__).parent / "demo"
@@ -114,7 +115,13 @@ def main() -> None:
         raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
     check_flags(args)
     set_default_files(args)
-    with distributed.processes(choose_device(args.device)) as device:
+    with (
+        distributed.processes(choose_device(args.device)) as device,
+        enough_memory(
+            f"--batch_size {args.batch_size}",
+            "lower it, end other programs that use the device, or choose another --device",
+        ),
+    ):
         animator, config = load_animator(
             args.checkpoint,
             config=args.config,

@@ -28,6 +28,7 @@ from engine.evaluator import (
     build_evaluator,
 )
 from engine.matching import Shape
+from engine.memory import enough_memory
 from engine.output import check_report
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
 from engine.report import MOST_RUNS
@@ -138,6 +139,10 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@enough_memory(
+    "frames of this size and what looks at them",
+    "lower --size, leave out --keypoints and --features, add --lpips none, or use --device cpu",
+)
 def main() -> None:
     args = parse_arguments()
     check_arguments(args)

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from config.schema import Config
 from engine import distributed
-from engine.animator import Animator
+from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build_animator import load_animator
 from engine.clip import Clip, open_clip
 from engine.command_line import OneLineErrors, run
@@ -33,6 +33,7 @@ from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import rebuild
 from engine.evaluator import Evaluator, Wanted, build_evaluator
+from engine.memory import enough_memory
 from engine.output import FrameFolder, check_folder, check_report, write_json
 from engine.precision import PRECISIONS
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
@@ -74,7 +75,13 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_arguments()
-    with distributed.processes(choose_device(args.device)) as device:
+    with (
+        distributed.processes(choose_device(args.device)) as device,
+        enough_memory(
+            f"{DEFAULT_BATCH_SIZE} frames at a time in --precision {args.precision}",
+            "try bf16 or fp16, --lpips none, or another --device",
+        ),
+    ):
         reconstruct(args, device)
 
 

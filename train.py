@@ -32,6 +32,7 @@ from engine.checkpoint import best_path, read_torch_file, restore_random_state
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, keep_freed_memory
 from engine.errors import UserError
+from engine.memory import enough_memory
 from engine.output import make_new_folder
 from engine.training import Trainer
 from logger import Logger, Visualizer
@@ -100,12 +101,17 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     torch.manual_seed(seed)
     if device.type == "cpu":
         keep_freed_memory()
-    trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
-    progress = Progress()
-    if args.checkpoint:
-        progress = resume(trainer, args.checkpoint, state)
-    elif args.init_from:
-        report(trainer.take_what_fits(args.init_from, state))
+    with enough_memory(
+        "the networks and their optimizers",
+        "lower block_expansion and max_features in model_params, end other programs that use the "
+        "device, or name another with --device_ids",
+    ):
+        trainer = build_trainer(config, device=device, device_ids=args.device_ids or [])
+        progress = Progress()
+        if args.checkpoint:
+            progress = resume(trainer, args.checkpoint, state)
+        elif args.init_from:
+            report(trainer.take_what_fits(args.init_from, state))
     if progress.epoch >= config.train_params.num_epochs:
         raise UserError(
             f"{args.checkpoint}: has all {config.train_params.num_epochs} epochs behind it; raise "

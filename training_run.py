@@ -2,23 +2,25 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from config.schema import Config, to_dict
 from engine import distributed
-from engine.animator import Animator
+from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.checkpoint import random_state
 from engine.errors import UserError
 from engine.guard import check_skipped, keypoint_state, keypoint_warnings
 from engine.interrupt import StopRequest
-from engine.loading import EpochLoader, WorkersLostError
+from engine.loading import EpochLoader
 from engine.measures import RunningMeans, Stopwatch, peak_memory, with_total
+from engine.memory import enough_memory
 from engine.training import StepResult, Trainer
 from engine.validation import TestScore, score_videos
 from frames_dataset import DatasetRepeater, FramePair
@@ -70,6 +72,7 @@ class Run:
         self._started = self._saved_at = time.monotonic()
         self._last_good = checkpoint
         self._worries: set[str] = set()
+        self._stopping = False  # as all processes have agreed
         params = config.train_params
         self.loader = EpochLoader(
             dataset,
@@ -84,27 +87,30 @@ class Run:
         """Go on to the last epoch, or until asked to stop."""
         with StopRequest() as stop, self.loader:
             while self.progress.epoch < self.config.train_params.num_epochs:
-                try:
-                    means = self.train_epoch(stop)
-                except WorkersLostError:
-                    if self.progress.step:
-                        self.leave()
-                    raise
-                if stop.received:
+                means = self.train_epoch(stop)
+                if self._stopping:
                     self.leave()
                     return
                 self.progress.epoch, self.progress.step_in_epoch = self.progress.epoch + 1, 0
                 self.trainer.end_epoch()
                 self.finish_epoch(means, stop)
-                if distributed.agree(stop.received, self.trainer.device):
+                if self.any_process(stop.received):
                     self.leave()
                     return
 
     def leave(self) -> None:
-        """Save where the run is, and say so."""
+        """Save where the run is; no process goes on before that is done."""
+        self.save_and_say_so()
+        self.any_process(False)
+
+    def save_and_say_so(self) -> None:
         path = self.save()
         if path is not None:
-            print(f"stopped; --checkpoint {path} goes on from here")
+            print(f"stopped; --checkpoint {path} goes on from here", flush=True)
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether any process says yes; all must ask."""
+        return distributed.agree(flag, self.trainer.device)
 
     def train_epoch(self, stop: StopRequest) -> dict[str, float]:
         """One walk over the data, or the rest of one; the means of what it measured."""
@@ -113,7 +119,7 @@ class Run:
         losses, signs, times = RunningMeans(), RunningMeans(), Stopwatch()
         skipped_before, skipped_clips, result = progress.skipped_steps, 0, None
         bar = tqdm(
-            self.loader.batches(progress.epoch, first_step=first_step),
+            self.batches(stop),
             desc=f"epoch {progress.epoch + 1}",
             total=self.loader.num_steps(progress.epoch, first_step=first_step),
             unit="step",
@@ -131,28 +137,46 @@ class Run:
                 bar.set_postfix_str(self.log_scalars(signs.means(), times.lap()))
                 signs = RunningMeans()
             self.look_early(pair, result)
-            if distributed.agree(stop.received, self.trainer.device):
-                stop.received = True
-                break
             self.save_if_due()
-        if result is not None and not stop.received:
+        if result is not None and not self._stopping:
             self.draw(progress.epoch + 1, pair, result)
         counts = {"skipped_clips": skipped_clips}
         counts["skipped_steps"] = progress.skipped_steps - skipped_before
         return {**with_total(losses.means()), **times.means(), **counts}
 
+    def batches(self, stop: StopRequest) -> Iterator[Any]:
+        """The rest of the epoch's batches, as long as all processes have one and none is to stop.
+
+        Raises:
+            UserError: a process can have no more; what was learned before is saved.
+        """
+        epoch, first_step = self.progress.epoch, self.progress.step_in_epoch
+        batches, error = self.loader.batches(epoch, first_step=first_step), None
+        while True:
+            pair = None
+            try:
+                pair = next(batches, None)
+            except UserError as caught:
+                error = caught
+            if self.any_process(stop.received or error is not None):
+                if self.any_process(error is not None):
+                    if self.progress.step:
+                        self.leave()
+                    raise error or UserError(
+                        f"process {distributed.rank()}: another process has no more data; its own "
+                        "message says why"
+                    )
+                self._stopping = True
+                return
+            if pair is None:
+                return
+            yield pair
+
     def step(self, pair: FramePair) -> StepResult:
         """Step on a batch, and count it."""
-        progress, params = self.progress, self.config.train_params
-        try:
+        progress = self.progress
+        with self.memory_for_a_step():
             result = self.trainer.step(pair.source, pair.driving)
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f"the GPU's memory is too small for train_params.batch_size={params.batch_size} "
-                f"in train_params.accumulation={params.accumulation} parts; raise accumulation, "
-                "which changes only batch statistics, set train_params.precision=bf16, or lower "
-                "batch_size"
-            ) from error
         progress.step, progress.step_in_epoch = progress.step + 1, progress.step_in_epoch + 1
         if result.offender is None:
             progress.skipped_in_a_row = 0
@@ -164,6 +188,18 @@ class Run:
             self.warn("step_skipped", f"{result.offender}: not finite; the step is skipped")
             check_skipped(progress.skipped_in_a_row, result.offender, self._last_good)
         return result
+
+    def memory_for_a_step(self) -> AbstractContextManager[None]:
+        """A block that says in one line what to lower where a batch takes too much memory."""
+        params, begin = self.config.train_params, "begin again"
+        if self._last_good is not None:
+            begin = f"go on with --checkpoint {self._last_good}"
+        return enough_memory(
+            f"train_params.batch_size={params.batch_size} in "
+            f"train_params.accumulation={params.accumulation} parts",
+            "raise accumulation, which changes only batch statistics, set "
+            f"train_params.precision=bf16, or lower batch_size, and {begin}",
+        )
 
     def log_scalars(self, signs: Mapping[str, float], times: Mapping[str, float]) -> str:
         """Add a point to each curve, and warn of bad signs; returns what the bar is to show."""
@@ -213,9 +249,10 @@ class Run:
         if self.logger is None:
             return
         rows = slice(len(result.pictures.generated.prediction))
-        grid = self.logger.visualizer.training_grid(
-            pair.source[rows], pair.driving[rows], result.pictures
-        )
+        with self.memory_for_a_step():
+            grid = self.logger.visualizer.training_grid(
+                pair.source[rows], pair.driving[rows], result.pictures
+            )
         self.logger.picture(epoch, self.progress.step, grid)
 
     def finish_epoch(self, means: dict[str, float], stop: StopRequest) -> None:
@@ -238,15 +275,33 @@ class Run:
             self.save(best=is_best)
 
     def validate(self, stop: StopRequest) -> TestScore:
-        """The score of the test videos, by the weights that animating would take."""
-        animator = Animator(**self.trainer.animating._asdict(), device=self.trainer.device)
-        return score_videos(
-            animator,
-            self.test_videos,
-            frame_shape=self.config.dataset_params.frame_shape,
-            max_frames=self.config.reconstruction_params.max_frames,
-            stopped=lambda: stop.received,
-        )
+        """The score of the test videos, by the weights that animating would take.
+
+        What was learned is saved if that fails.
+        """
+        params, device = self.config.train_params, self.trainer.device
+        # No more at a time than in a step: what is lowered for steps is lowered here, too.
+        at_a_time = params.batch_size // (params.accumulation * distributed.world_size())
+        at_a_time = min(DEFAULT_BATCH_SIZE, at_a_time)
+        try:
+            with enough_memory(
+                f"validating {at_a_time} frames at a time",
+                f"lower train_params.batch_size={params.batch_size} or raise "
+                f"train_params.accumulation={params.accumulation}, which bound them, or do without "
+                "by train_params.validate_freq=0",
+            ):
+                return score_videos(
+                    Animator(
+                        **self.trainer.animating._asdict(), device=device, batch_size=at_a_time
+                    ),
+                    self.test_videos,
+                    frame_shape=self.config.dataset_params.frame_shape,
+                    max_frames=self.config.reconstruction_params.max_frames,
+                    stopped=lambda: stop.received,
+                )
+        except Exception:
+            self.save_and_say_so()
+            raise
 
     def save(self, *, best: bool = False) -> Path | None:
         """Write a checkpoint: of so many epochs, or of a place within one."""

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from engine import distributed
 from engine.errors import UserError
 from engine.interrupt import ignore_interrupts
+from engine.memory import enough_memory
 from engine.sampling import EpochSampler
 
 # What torch says of a worker that has not ended by itself.
@@ -89,14 +90,16 @@ class EpochLoader:
 
         Raises:
             WorkersLostError: for the second time at one batch.
+            UserError: the workers take more memory than there is.
         """
         step, last_lost = first_step, None
         while True:
             self._sampler.set_epoch(epoch, first_item=step * self.batch_size)
             try:
-                for batch in self._iterate():
-                    yield batch
-                    step += 1
+                with enough_memory(f"train_params.num_workers={self._num_workers}", "lower it"):
+                    for batch in self._iterate():
+                        yield batch
+                        step += 1
                 return
             except (RuntimeError, ConnectionError, EOFError) as error:
                 if isinstance(error, RuntimeError) and _SIGN_OF_A_LOST_WORKER not in str(error):

@@ -105,6 +105,26 @@ def test_all_processes_end_in_one_line_each_when_one_fails(runs: Runs) -> None:
     assert read_torch_file(last)["epoch"] == 2
 
 
+def test_what_was_learned_is_saved_when_one_process_has_no_more_data(
+    runs: Runs, tmp_path: Path
+) -> None:
+    """Although it is not the one that saves."""
+    checkpoint = runs.whole / "00000001-checkpoint.pth.tar"
+    arguments = ["--checkpoint", checkpoint, "--device", "cpu", "--log_dir", tmp_path / "log"]
+    starving = {"HARM": "1:starve:2"}
+    done = torchrun(2, "tests/train_thinly.py", *arguments, cwd=tmp_path, environment=starving)
+    assert done.code != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert sorted(lines) == [
+        "error: data-loader workers: were killed twice; lower their number",
+        "error: process 0: another process has no more data; its own message says why",
+    ]
+    found = re.search(r"stopped; --checkpoint (\S+) goes on from here", done.stdout)
+    assert found is not None
+    content = read_torch_file(Path(found[1]))
+    assert (content["epoch"], content["step"], content["step_in_epoch"]) == (1, 3, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_all_processes_end_when_one_is_killed(tmp_path: Path, rank: int) -> None:

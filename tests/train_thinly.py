@@ -1,14 +1,17 @@
 """train.py with a thin VGG19, which is quick to make; for processes of their own.
 
 With HARM=1:raise:3 in the environment, process number 1 of those that torchrun starts raises an
-error in its third step; with HARM=0:kill:3, number 0 is killed there.
+error in its third step; with HARM=0:kill:3, number 0 is killed there; with HARM=1:starve:3, number
+1 has no third batch.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 # A script's path begins with its own folder; the packages lie one above.
@@ -20,6 +23,7 @@ from torch import Tensor
 import train
 from engine.command_line import run
 from engine.errors import UserError
+from engine.loading import EpochLoader, WorkersLostError
 from engine.training import StepResult, Trainer
 
 
@@ -39,9 +43,27 @@ def harmed(what: str, at_step: int) -> Callable[..., StepResult]:
     return stepping
 
 
+def starved(at_step: int) -> Callable[..., Iterator[Any]]:
+    """An EpochLoader.batches whose workers are lost for good before it has given so many."""
+    batches = EpochLoader.batches
+
+    def giving(loader: EpochLoader, epoch: int, *, first_step: int) -> Iterator[Any]:
+        yield from islice(batches(loader, epoch, first_step=first_step), at_step - 1)
+        raise WorkersLostError("data-loader workers: were killed twice; lower their number")
+
+    return giving
+
+
 if __name__ == "__main__":
-    rank, what, at_step = os.environ.get("HARM", "none:none:0").split(":")
-    mine = rank == os.environ.get("RANK")
-    step = harmed(what, int(at_step)) if mine else Trainer.step
-    with thin_vgg_in_place(), patch.object(Trainer, "step", step):
+    rank, what, number = os.environ.get("HARM", "none:none:0").split(":")
+    step, batches = Trainer.step, EpochLoader.batches
+    if rank == os.environ.get("RANK") and what == "starve":
+        batches = starved(int(number))
+    elif rank == os.environ.get("RANK"):
+        step = harmed(what, int(number))
+    with (
+        thin_vgg_in_place(),
+        patch.object(Trainer, "step", step),
+        patch.object(EpochLoader, "batches", batches),
+    ):
         run(train.main)
