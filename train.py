@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from config.schema import Config, dump_config
+from config.schema import Config, dump_config, to_dict
 from engine import distributed
 from engine.build import choose_config
 from engine.build_data import build_dataset, list_test_videos
@@ -35,10 +35,13 @@ from engine.errors import UserError
 from engine.memory import enough_memory
 from engine.output import make_new_folder
 from engine.training import Trainer
-from logger import Logger, Visualizer
+from engine.visualizer import Visualizer
+from logger import Logger
 from training_run import Progress, Run
 
 _LARGEST_SEED = 2**31 - 1
+_WITHOUT_EFFECT = {"checkpoint_freq", "checkpoint_minutes", "compile", "keep_checkpoints"}
+_WITHOUT_EFFECT |= {"num_workers", "validate_freq"}
 _log = logging.getLogger(__name__)
 
 
@@ -130,7 +133,7 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
     )
     with logger:
         logger.config(dump_config(config))
-        logger.settings(asdict(config.train_params))
+        logger.settings(settings_to_compare(config))
         announce(device, asked=args.device)
         if config.train_params.perceptual_weights == "random":
             _log.warning(
@@ -138,11 +141,28 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
                 "train_params.perceptual_weights to imagenet",
                 RANDOM_VGG_SEED,
             )
-        print(f"training in {folder}; watch it with: tensorboard --logdir {folder}", flush=True)
+        watching = f"tensorboard --logdir {folder.parent}"
+        print(f"training in {folder}; watch it with: {watching}", flush=True)
         start = args.checkpoint
         Run(
             config, trainer, dataset, test_videos, logger, progress, seed=seed, checkpoint=start
         ).train()
+
+
+def settings_to_compare(config: Config) -> dict[str, object]:
+    """The training's and the networks' settings that may change what comes of a run, by name."""
+    tree = to_dict(config)
+    training = {key: it for key, it in tree["train_params"].items() if key not in _WITHOUT_EFFECT}
+    return flattened({**training, "model_params": tree["model_params"]})
+
+
+def flattened(tree: Mapping) -> dict[str, object]:
+    """A tree's leaves, by their paths with dots."""
+    leaves: dict[str, object] = {}
+    for key, value in tree.items():
+        inner = flattened(value) if isinstance(value, Mapping) else {"": value}
+        leaves |= {f"{key}.{name}".removesuffix("."): leaf for name, leaf in inner.items()}
+    return leaves
 
 
 def report(findings: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from config.schema import Config, to_dict
 from engine import distributed
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
+from engine.board import AT_A_GLANCE
 from engine.checkpoint import random_state
 from engine.errors import UserError
 from engine.guard import check_skipped, keypoint_state, keypoint_warnings
@@ -211,13 +212,13 @@ class Run:
                 self.progress.step,
                 {
                     **signs,
-                    **({"loss/total": total} if terms else {}),
-                    **{f"lr/{name}": rate for name, rate in rates.items()},
-                    **{f"time/{name}": value for name, value in times.items()},
-                    "time/images_per_second": self.config.train_params.batch_size
+                    **({f"{AT_A_GLANCE}/loss": total} if terms else {}),
+                    **{f"optimizer/lr_{name}": rate for name, rate in rates.items()},
+                    **{f"speed/{name}": value for name, value in times.items()},
+                    "speed/images_per_second": self.config.train_params.batch_size
                     / times["seconds_per_step"],
-                    "memory/peak_gib": peak_memory(self.trainer.device) / 2**30,
-                    "data/skipped_steps": self.progress.skipped_steps,
+                    "speed/peak_memory_gib": peak_memory(self.trainer.device) / 2**30,
+                    "skipped/steps": self.progress.skipped_steps,
                 },
             )
         if terms:
@@ -267,9 +268,12 @@ class Run:
             if is_best:
                 progress.best_l1 = score.l1
             means |= {"test_l1": score.l1, "test_psnr": score.psnr}
-            self.logger.scalars(progress.step, score.curves())
+            scores = score.curves().items()
+            self.logger.scalars(
+                progress.step, {f"{AT_A_GLANCE}/{name}": value for name, value in scores}
+            )
             self.logger.film(progress.step, score.film)
-        self.logger.scalars(progress.step, {"data/skipped_clips": means["skipped_clips"]})
+        self.logger.scalars(progress.step, {"skipped/clips": means["skipped_clips"]})
         tqdm.write(self.logger.epoch(progress.epoch, progress.step, means))
         if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
             self.save(best=is_best)
@@ -335,6 +339,6 @@ def signs_of(result: StepResult) -> dict[str, Tensor]:
     """What shows how a step went, under the names of its curves; scalars."""
     signs = {f"loss/{name}": value for name, value in result.losses.items()}
     norms = result.gradient_norms.items()
-    signs |= {f"gradient_norm/{name}": value for name, value in norms}
+    signs |= {f"optimizer/gradient_norm_{name}": value for name, value in norms}
     keypoints = keypoint_state(result.pictures.kp_driving.value)
     return signs | {f"keypoints/{name}": value for name, value in keypoints._asdict().items()}

@@ -53,6 +53,22 @@ def check_report(flag: str, path: Path, read: Iterable[Path | None]) -> None:
     check_file(path)
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let a block write a file.
+
+    Raises:
+        UserError: it could not.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path}: cannot be written ({reason}); free some space or name another folder"
+        ) from error
+
+
 def make_new_folder(path: Path) -> Path:
     """Make the folder or, where one of that name is there, path-2, path-3 and so on.
 

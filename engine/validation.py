@@ -26,17 +26,21 @@ class TestScore(NamedTuple):
     Attributes:
         l1, psnr: of the rebuilt frames.
         copy_l1: of the first frame shown throughout, the mark that any motion has to beat.
-        film: frames of the first video, true and rebuilt side by side, (H, 2 W, 3), uint8.
+        film: frames of the first video: what there is to see, (H, W, 3), uint8, by its title.
     """
 
     l1: float
     psnr: float
     copy_l1: float
-    film: list[np.ndarray]
+    film: list[dict[str, np.ndarray]]
 
     def curves(self) -> dict[str, float]:
-        """The numbers, under the names of their curves."""
-        return {"test/l1": self.l1, "test/psnr": self.psnr, "test/copy_l1": self.copy_l1}
+        """What to show, under the names of its curves."""
+        return {
+            "test_l1": self.l1,
+            "test_l1_versus_copying": self.l1 / self.copy_l1 if self.copy_l1 else math.nan,
+            "test_psnr": self.psnr,
+        }
 
 
 def score_videos(
@@ -57,7 +61,7 @@ def score_videos(
         stopped: whether to give up, asked before each video.
     """
     scores: list[list[float]] = []
-    film: list[np.ndarray] = []
+    film: list[dict[str, np.ndarray]] = []
     for path in videos:
         if stopped():
             return TestScore(math.nan, math.nan, math.nan, [])
@@ -75,14 +79,15 @@ def score_videos(
     return TestScore(mean_l1, mean_psnr, copy_l1, film)
 
 
-def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[np.ndarray]]:
+def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[dict[str, np.ndarray]]]:
     """The numbers of TestScore for one video, and its film."""
     numbers: list[list[float]] = []
-    film: list[np.ndarray] = []
+    film: list[dict[str, np.ndarray]] = []
     for frame in video:
         prediction, truth = frame.prediction, frame.truth
         numbers.append([l1(prediction, truth), psnr(prediction, truth), l1(frame.first, truth)])
         if len(film) < _FILM_FRAMES:
-            film.append(np.concatenate([to_frame(truth), to_frame(prediction)], axis=1))
+            seen = {"first frame": frame.first, "true": truth, "rebuilt": prediction}
+            film.append({title: to_frame(image) for title, image in seen.items()})
     means: list[float] = np.mean(numbers, axis=0).tolist()
     return means, film

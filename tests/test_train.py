@@ -2,6 +2,7 @@
 
 import logging
 import re
+import textwrap
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,6 @@ import torch
 import yaml
 from commands import (
     ROOT,
-    SIZE,
     Tree,
     files_below,
     run_process,
@@ -23,6 +23,7 @@ from commands import (
 )
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from training_runs import (
     EPOCHS,
     SEED,
@@ -46,6 +47,7 @@ from engine.build import Networks, build_networks
 from engine.checkpoint import read_torch_file, with_averages
 from engine.training import StepResult, Trainer
 
+EQUIVARIANCE = ("equivariance_value", "equivariance_jacobian")
 LAYOUT = {
     *Networks._fields,
     *(f"optimizer_{name}" for name in Networks._fields),
@@ -110,27 +112,57 @@ def test_the_last_checkpoints_and_the_best_stay(whole_run: Path) -> None:
     assert best["best_l1"] == pytest.approx(min(errors), rel=1e-3)
 
 
-def test_tensorboard_shows_losses_rates_times_and_the_test(whole_run: Path) -> None:
-    assert curve(whole_run, "loss/total")[10] > 0
-    assert curve(whole_run, "lr/generator") == {10: pytest.approx(2e-6)}
-    seconds = curve(whole_run, "time/seconds_per_step")[10]
-    assert seconds > curve(whole_run, "time/seconds_waiting_for_data")[10] > 0
-    assert list(curve(whole_run, "test/l1")) == [4, 8, 12]
-    assert curve(whole_run, "data/skipped_clips") == {4: 0, 8: 0, 12: 0}
-    assert list(curve(whole_run, "test/psnr")) == [4, 8, 12]
-    for name in (
-        *("gradient_norm/generator", "gradient_norm/kp_detector", "keypoints/spread"),
-        *("memory/peak_gib", "time/images_per_second", "loss/perceptual"),
-    ):
-        assert curve(whole_run, name)[10] > 0
+def test_tensorboard_answers_whether_it_goes_well(whole_run: Path, config: Path) -> None:
     events = EventAccumulator(str(whole_run)).Reload()
-    films = events.Images("test/rebuilt")
-    assert [film.step for film in films] == [4, 8, 12]
-    with Image.open(BytesIO(films[0].encoded_image_string)) as film:
-        assert (film.format, film.size) == ("GIF", (2 * SIZE, SIZE))
-        assert film.n_frames > 1
-    (settings,) = {tag for tag in events.PluginTagToContent("hparams") if "start" in tag}
-    assert b"lr_generator" in events.PluginTagToContent("hparams")[settings]
+    points = {
+        name: {event.step: event.value for event in events.Scalars(name)}
+        for name in events.Tags()["scalars"]
+    }
+    networks = ("generator", "kp_detector", "discriminator")
+    by_step = {f"optimizer/lr_{name}" for name in networks}
+    by_step |= {f"optimizer/gradient_norm_{name}" for name in networks[:2]}
+    by_step |= {f"loss/{name}" for name in ("perceptual", *EQUIVARIANCE)} | {"at_a_glance/loss"}
+    by_step |= {f"speed/{name}" for name in ("seconds_per_step", "seconds_waiting_for_data")}
+    by_step |= {"speed/images_per_second", "speed/peak_memory_gib"}
+    by_step |= {"keypoints/spread", "keypoints/at_edge", "skipped/steps"}
+    tests = {f"at_a_glance/test_{name}" for name in ("l1", "l1_versus_copying", "psnr")}
+    assert points.keys() == by_step | tests | {"skipped/clips"}
+    assert all(list(points[name]) == [10] for name in by_step)
+    assert all(list(points[name]) == [4, 8, 12] for name in tests)
+    assert points["skipped/clips"] == {4: 0, 8: 0, 12: 0}
+
+    assert points["optimizer/lr_generator"][10] == pytest.approx(2e-6)
+    terms = [points[name][10] for name in points if name.startswith("loss/")]
+    assert points["at_a_glance/loss"][10] == pytest.approx(sum(terms), rel=1e-5)
+    seconds = points["speed/seconds_per_step"][10]
+    assert seconds > points["speed/seconds_waiting_for_data"][10] > 0
+    batch_size = load_config(config).train_params.batch_size
+    assert points["speed/images_per_second"][10] == pytest.approx(batch_size / seconds, rel=1e-5)
+    assert 0.01 < points["speed/peak_memory_gib"][10] < 100
+    for name in ("optimizer/gradient_norm_generator", "keypoints/spread", "at_a_glance/test_l1"):
+        assert min(points[name].values()) > 0
+
+
+def test_tensorboard_shows_pictures_a_film_and_the_settings(whole_run: Path, config: Path) -> None:
+    events = EventAccumulator(str(whole_run)).Reload()
+    for name in ("at_a_glance/training_pairs", "keypoints/motions", "at_a_glance/test_video"):
+        assert [picture.step for picture in events.Images(name)] == [4, 8, 12]
+    last = events.Images("at_a_glance/test_video")[-1]
+    with Image.open(BytesIO(last.encoded_image_string)) as film:
+        assert film.format == "GIF" and film.n_frames > 1
+        assert film.width > 3 * film.height / 2  # first frame, true and rebuilt
+    (text,) = events.Tensors("config/text_summary")
+    shown = textwrap.dedent(text.tensor_proto.string_val[0].decode())
+    assert shown == (whole_run / "config.yaml").read_text()
+    (row,) = events.PluginTagToContent("hparams").values()
+    settings = HParamsPluginData.FromString(row).session_start_info.hparams
+    expected = load_config(config)
+    assert settings["lr_generator"].number_value == expected.train_params.lr_generator
+    weights = expected.train_params.loss_weights
+    assert settings["loss_weights.equivariance_value"].number_value == weights.equivariance_value
+    num_kp = expected.model_params.common_params.num_kp
+    assert settings["model_params.common_params.num_kp"].number_value == num_kp
+    assert "num_workers" not in settings
 
 
 def test_checkpoints_have_the_published_layout_and_more(whole_run: Path, config: Path) -> None:
@@ -294,7 +326,7 @@ def test_clips_that_cannot_be_used_are_skipped_and_counted(
     folder = train_tree(tmp_path, tree, *UNTESTED)
     (found,) = re.findall(r"skipped_clips (\d+)", (folder / "log.txt").read_text())
     assert int(found) >= 4  # each of the two is drawn twice
-    assert curve(folder, "data/skipped_clips") == {6: int(found)}
+    assert curve(folder, "skipped/clips") == {6: int(found)}
     warnings = [record.getMessage() for record in caplog.records if "skipping" in record.message]
     assert len(warnings) == 2
     assert any(f"{damaged}: " in warning for warning in warnings)
@@ -308,10 +340,10 @@ def test_a_test_clip_that_cannot_be_read_does_not_end_a_training(
     tree["dataset_params"]["root_dir"] = str(root)
     tree["train_params"] |= {"num_epochs": 1, "num_repeats": 1}
     one_less = train_tree(tmp_path, tree, "--set", "reconstruction_params.num_videos=1")
-    expected = curve(one_less, "test/l1")
+    expected = curve(one_less, "at_a_glance/test_l1")
     (root / "test" / "f.mp4").write_bytes(b"damaged")
     (tmp_path / "again").mkdir()
-    assert curve(train_tree(tmp_path / "again", tree), "test/l1") == expected
+    assert curve(train_tree(tmp_path / "again", tree), "at_a_glance/test_l1") == expected
     assert f"{root / 'test' / 'f.mp4'}: " in caplog.text
 
     write_folder(root / "test" / "e2", [])
@@ -341,7 +373,7 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(
         training("--config", config, "--log_dir", tmp_path, *UNTESTED).output()
     folder = run_folder(tmp_path)
     assert re.findall(r"skipped_steps (\d)", (folder / "log.txt").read_text()) == ["0", "3", "0"]
-    assert curve(folder, "data/skipped_steps") == {10: 3}
+    assert curve(folder, "skipped/steps") == {10: 3}
     assert curve(folder, "warning/step_skipped") == {6: 1, 7: 1, 8: 1}
     assert "step 6: loss perceptual: not finite; the step is skipped" in caplog.text
     for name, tensor in read_torch_file(last_checkpoint(folder))["generator"].items():
