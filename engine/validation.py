@@ -38,7 +38,7 @@ class TestScore(NamedTuple):
         """What to show, under the names of its curves."""
         return {
             "test_l1": self.l1,
-            "test_l1_versus_copying": self.l1 / self.copy_l1 if self.copy_l1 else math.nan,
+            "test_l1_vs_copy": self.l1 / self.copy_l1 if self.copy_l1 else math.nan,
             "test_psnr": self.psnr,
         }
 

@@ -163,8 +163,8 @@ def _draw_border(cells: np.ndarray, colour: np.ndarray) -> None:
 def _assemble(columns: Sequence[Column]) -> np.ndarray:
     """Columns side by side under their titles: (H, W, 3), uint8."""
     rows, height, width, _ = columns[0].cells.shape
-    font_size = min(height, width) // 11
-    top = 2 * font_size
+    font_size = min(height, width) // 8
+    top = 3 * font_size // 2
     paper = _paper(top + rows * (height + _GAP) - _GAP, len(columns) * (width + _GAP) - _GAP)
     grid = Image.fromarray(paper)
     draw, font = ImageDraw.Draw(grid), ImageFont.load_default(font_size)

@@ -125,7 +125,7 @@ def test_tensorboard_answers_whether_it_goes_well(whole_run: Path, config: Path)
     by_step |= {f"speed/{name}" for name in ("seconds_per_step", "seconds_waiting_for_data")}
     by_step |= {"speed/images_per_second", "speed/peak_memory_gib"}
     by_step |= {"keypoints/spread", "keypoints/at_edge", "skipped/steps"}
-    tests = {f"at_a_glance/test_{name}" for name in ("l1", "l1_versus_copying", "psnr")}
+    tests = {f"at_a_glance/test_{name}" for name in ("l1", "l1_vs_copy", "psnr")}
     assert points.keys() == by_step | tests | {"skipped/clips"}
     assert all(list(points[name]) == [10] for name in by_step)
     assert all(list(points[name]) == [4, 8, 12] for name in tests)
