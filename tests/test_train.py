@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -404,12 +405,28 @@ def test_keypoints_that_collapse_are_warned_of_once(
     assert list(curve(folder, "warning/keypoints_collapsed")) == [2]
 
 
-def test_a_person_sees_a_picture_before_the_first_epoch_ends(config: Path, tmp_path: Path) -> None:
-    with patch.object(training_run, "EARLY_LOOK_SECONDS", 0):
-        one_epoch = ["--set", "train_params.num_epochs=1", *UNTESTED]
+@pytest.mark.parametrize(("seconds_a_step", "early"), [(14, []), (31, [2])])
+def test_a_person_sees_a_picture_after_a_minute(
+    config: Path, tmp_path: Path, seconds_a_step: int, early: list[int]
+) -> None:
+    step, clock = Trainer.step, SimpleNamespace(now=1000.0)
+
+    def slow(trainer: Trainer, *images: torch.Tensor) -> StepResult:
+        clock.now += seconds_a_step
+        return step(trainer, *images)
+
+    one_epoch = ["--set", "train_params.num_epochs=1", *UNTESTED]
+    with (
+        patch.object(Trainer, "step", slow),
+        patch.object(training_run, "time", SimpleNamespace(monotonic=lambda: clock.now)),
+    ):
         training("--config", config, "--log_dir", tmp_path, *one_epoch)
-    names = sorted(path.name for path in (run_folder(tmp_path) / "train-vis").iterdir())
-    assert names == ["00000000-rec.png", "00000001-rec.png"]
+    folder = run_folder(tmp_path)
+    events = EventAccumulator(str(folder)).Reload()
+    shown = [picture.step for picture in events.Images("at_a_glance/training_pairs")]
+    assert shown == [*early, STEPS_AN_EPOCH]
+    names = sorted(path.name for path in (folder / "train-vis").iterdir())
+    assert names == ["00000000-rec.png"] * len(early) + ["00000001-rec.png"]
 
 
 def test_there_is_a_test_set_or_nothing_begins(tree: Tree, tmp_path: Path) -> None:
