@@ -160,7 +160,9 @@ class SpectralNormConv2d(nn.Conv2d):
         self.register_buffer("weight_v", F.normalize(torch.randn(rows.shape[1]), dim=0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self._normalized_weight(), self.bias)
+        with torch.autocast(x.device.type, enabled=False):  # singular vectors, not features
+            weight = self._normalized_weight()
+        return F.conv2d(x, weight, self.bias)
 
     def _normalized_weight(self) -> Tensor:
         rows = self.weight_orig.flatten(1)                                        # (out, in k k)

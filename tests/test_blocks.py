@@ -1,5 +1,6 @@
 """The blocks that networks are built of: shapes, blurs and normalised weights."""
 
+import copy
 import warnings
 
 import pytest
@@ -200,6 +201,20 @@ def test_a_state_dict_restores_the_layer() -> None:
     assert not torch.equal(other(image), conv(image))
     other.load_state_dict(conv.state_dict())
     assert torch.equal(other(image), conv(image))
+
+
+def test_spectral_norm_finds_the_singular_value_in_float32_at_any_precision() -> None:
+    torch.manual_seed(0)
+    conv = SpectralNormConv2d(3, 5, 3)
+    other = copy.deepcopy(conv)
+    image = torch.rand(1, 3, 8, 8)
+    expected = conv(image)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = other(image)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(other.weight_u, conv.weight_u)
+    assert torch.equal(other.weight_v, conv.weight_v)
+    torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.02)
 
 
 @pytest.mark.skipif(not hasattr(nn.utils, "spectral_norm"), reason="torch has removed it")
