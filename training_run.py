@@ -89,15 +89,12 @@ class Run:
         with StopRequest() as stop, self.loader:
             while self.progress.epoch < self.config.train_params.num_epochs:
                 means = self.train_epoch(stop)
-                if self._stopping:
+                score = self.validate_if_due(stop)
+                # Before the epoch counts as finished, so that a run that goes on validates then.
+                if self._stopping or self.any_process(stop.received):
                     self.leave()
                     return
-                self.progress.epoch, self.progress.step_in_epoch = self.progress.epoch + 1, 0
-                self.trainer.end_epoch()
-                self.finish_epoch(means, stop)
-                if self.any_process(stop.received):
-                    self.leave()
-                    return
+                self.finish_epoch(means, score)
 
     def leave(self) -> None:
         """Save where the run is; no process goes on before that is done."""
@@ -256,14 +253,15 @@ class Run:
             )
         self.logger.picture(epoch, self.progress.step, grid)
 
-    def finish_epoch(self, means: dict[str, float], stop: StopRequest) -> None:
-        """Validate, write the epoch's line, and save, each where it is due."""
+    def finish_epoch(self, means: dict[str, float], score: TestScore | None) -> None:
+        """Go on to the next epoch; write this one's line, and save, where that is due."""
+        params, progress = self.config.train_params, self.progress
+        progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+        self.trainer.end_epoch()
         if self.logger is None:
             return
-        params, progress = self.config.train_params, self.progress
         is_last, is_best = progress.epoch == params.num_epochs, False
-        if params.validate_freq and (is_last or progress.epoch % params.validate_freq == 0):
-            score = self.validate(stop)
+        if score is not None:
             is_best = score.l1 < progress.best_l1
             if is_best:
                 progress.best_l1 = score.l1
@@ -277,6 +275,15 @@ class Run:
         tqdm.write(self.logger.epoch(progress.epoch, progress.step, means))
         if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
             self.save(best=is_best)
+
+    def validate_if_due(self, stop: StopRequest) -> TestScore | None:
+        """The test score after the epoch whose steps are done, in the process that writes files."""
+        params, epoch = self.config.train_params, self.progress.epoch + 1
+        freq, is_last = params.validate_freq, epoch == params.num_epochs
+        is_due = freq and (is_last or epoch % freq == 0)
+        if self.logger is None or self._stopping or not is_due:
+            return None
+        return self.validate(stop)
 
     def validate(self, stop: StopRequest) -> TestScore:
         """The score of the test videos, by the weights that animating would take.
