@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -56,6 +57,9 @@ class Check(NamedTuple):
 class Gate:
     """Compares graphs, each run by its runtime, with the trained networks, nothing of them folded.
 
+    PyTorch runs these in float64. In float32 its own rounding would count as the runtime's error:
+    on white noise, a generator that copies pixels turns it into almost a thousandth.
+
     Args:
         graphs: what was exported.
         runtimes: of each of them.
@@ -72,8 +76,8 @@ class Gate:
     ) -> None:
         self._graphs = graphs
         self._encode, self._step = runtimes
-        self._kp_detector = kp_detector
-        self._generator = generator
+        self._kp_detector = copy.deepcopy(kp_detector).double()
+        self._generator = copy.deepcopy(generator).double()
 
     def check(self, samples: Sequence[Sample]) -> list[Check]:
         """Run all samples at several batch sizes, motion carried over in every way.
@@ -98,7 +102,8 @@ class Gate:
 
     def _encodings(self, sample: Sample) -> Iterator[Check]:
         graph, driving = self._graphs.encode_source, sample.driving
-        expected = (self._generator.encode(driving), *self._kp_detector(driving))
+        exact = driving.double()
+        expected = (self._generator.encode(exact), *self._kp_detector(exact))
         for size in BATCH_SIZES:
             found = self._encode([driving[:size]])
             for port, value, truth in zip(graph.outputs, found, expected, strict=False):
@@ -111,8 +116,9 @@ class Gate:
         graph, (name, picture, driving) = self._graphs.step, sample
         source = named(self._graphs.encode_source, self._encode([picture]))
         first = named(self._graphs.encode_source, self._encode([driving[:1]]))
-        kp_source, kp_driving = self._kp_detector(picture), self._kp_detector(driving)
-        encoded = Source(picture, self._generator.encode(picture), kp_source).expand(len(driving))
+        exact = picture.double()
+        kp_source, kp_driving = self._kp_detector(exact), self._kp_detector(driving.double())
+        encoded = Source(exact, self._generator.encode(exact), kp_source).expand(len(driving))
         for motion, options in _MOTIONS.items():
             scale = movement_scale(kp_source, kp_driving.at(0)) if options.adapt_scale else 1.0
             values = {

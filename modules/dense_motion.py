@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from modules.geometry import (
+    at_least_float32,
     coordinate_grid,
     inverse_2x2,
     matrix_times_matrix,
@@ -99,14 +100,14 @@ class DenseMotionNetwork(nn.Module):
 
         seen = torch.cat([heatmaps.unsqueeze(2), deformed], dim=2).flatten(1, 2)
         features = self.hourglass(seen)
-        logits = self.mask(features).float()                                      # (B, M, h, w)
+        logits = at_least_float32(self.mask(features))                            # (B, M, h, w)
         if dropped is not None:
             logits = logits.masked_fill(dropped[:, :, None, None], -torch.inf)
         mask = logits.softmax(dim=1)                                              # (B, M, h, w)
         deformation = (mask.unsqueeze(-1) * motions).sum(dim=1)                   # (B, h, w, 2)
         occlusion_map = None
         if self.occlusion is not None:
-            occlusion_map = self.occlusion(features).float().sigmoid()            # (B, 1, h, w)
+            occlusion_map = at_least_float32(self.occlusion(features)).sigmoid()  # (B, 1, h, w)
         return DenseMotion(deformation, mask, occlusion_map, deformed)
 
     def draw_dropped(self, batch_size: int, device: torch.device) -> Tensor | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from modules.dense_motion import DenseMotion, DenseMotionNetwork
-from modules.geometry import resize_flow, resize_map, spatial_size, warp
+from modules.geometry import at_least_float32, resize_flow, resize_map, spatial_size, warp
 from modules.keypoints import Keypoints
 from modules.util import DownBlock2d, ResBlock2d, SameBlock2d, UpBlock2d
 
@@ -122,7 +122,7 @@ class OcclusionAwareGenerator(nn.Module):
         features = self.bottleneck(features)
         for block in self.up_blocks:
             features = block(features)
-        return self.final(features).float().sigmoid()                             # (B, C, H, W)
+        return at_least_float32(self.final(features)).sigmoid()                   # (B, C, H, W)
 
     def forward(
         self,

@@ -18,11 +18,20 @@ def spatial_size(image: Tensor) -> tuple[int, int]:
     return image.shape[2], image.shape[3]
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x` in float32 where its type holds less; float64 stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def coordinate_grid(size: tuple[int, int], like: Tensor) -> Tensor:
-    """The point of every pixel: (H, W, 2), last axis (x, y) in [-1, 1], on the device of `like`."""
+    """The point of every pixel: (H, W, 2), last axis (x, y) in [-1, 1].
+
+    On the device of `like`, and in its type if that holds at least what float32 does.
+    """
     height, width = size
-    x = torch.linspace(-1, 1, width, device=like.device)
-    y = torch.linspace(-1, 1, height, device=like.device)
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    x = torch.linspace(-1, 1, width, device=like.device, dtype=dtype)
+    y = torch.linspace(-1, 1, height, device=like.device, dtype=dtype)
     grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
     return torch.stack([grid_x, grid_y], dim=-1)
 
@@ -37,10 +46,11 @@ def warp(image: Tensor, points: Tensor, *, padding_mode: str = "zeros") -> Tenso
 
     Returns:
         (B, C, h, w) in the type and the layout of `image`; the interpolation itself runs in
-        float32.
+        float32, or in float64 where either is.
     """
+    exact = torch.promote_types(image.dtype, at_least_float32(points).dtype)
     warped = F.grid_sample(
-        image.float(), points.float(), padding_mode=padding_mode, align_corners=True
+        image.to(exact), points.to(exact), padding_mode=padding_mode, align_corners=True
     )
     return warped.to(image.dtype, memory_format=layout_of(image))
 

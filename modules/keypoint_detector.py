@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from modules.geometry import coordinate_grid, spatial_size
+from modules.geometry import at_least_float32, coordinate_grid, spatial_size
 from modules.keypoints import Keypoints
 from modules.util import AntiAliasInterpolation2d, Hourglass
 
@@ -65,12 +65,13 @@ class KPDetector(nn.Module):
         if self.down is not None:
             image = self.down(image)
         features = self.predictor(image)
-        logits = self.kp(features).float()                                        # (B, K, h, w)
+        logits = at_least_float32(self.kp(features))                              # (B, K, h, w)
         heatmap = softmax_over_space(logits / self.temperature)                   # (B, K, h, w)
         value = mean_position(heatmap)                                            # (B, K, 2)
         if self.jacobian is None:
             return Keypoints(value, None)
-        maps = self.jacobian(features).float().unflatten(1, (-1, 4))              # (B, K, 4, h, w)
+        maps = at_least_float32(self.jacobian(features))                          # (B, 4 K, h, w)
+        maps = maps.unflatten(1, (-1, 4))                                         # (B, K, 4, h, w)
         mean = (heatmap.unsqueeze(2) * maps).sum(dim=(3, 4))                      # (B, K, 4)
         return Keypoints(value, mean.unflatten(2, (2, 2)))
 

@@ -36,12 +36,18 @@ def look(pixels_right: float, pixels_down: float) -> Tensor:
     return warp(IMAGE, identity_flow((2, 3)) + offset)[0, 0]
 
 
-def test_pixel_i_of_n_sits_at_even_steps_between_the_corner_centres() -> None:
-    grid = coordinate_grid((3, 5), like=torch.empty(0))
-    assert grid.shape == (3, 5, 2)
+@pytest.mark.parametrize(
+    ("dtype", "exact"),
+    [(torch.bfloat16, torch.float32), (torch.float32, torch.float32), (torch.float64,) * 2],
+)
+def test_pixel_i_of_n_sits_at_even_steps_between_the_corner_centres(
+    dtype: torch.dtype, exact: torch.dtype
+) -> None:
+    grid = coordinate_grid((3, 7), like=torch.empty(0, dtype=dtype))
+    assert grid.shape == (3, 7, 2)
     for row in range(3):
-        for column in range(5):
-            expected = torch.tensor([2 * column / 4 - 1, 2 * row / 2 - 1])
+        for column in range(7):
+            expected = torch.tensor([2 * column / 6 - 1, 2 * row / 2 - 1], dtype=exact)
             assert_close(grid[row, column], expected)
 
 

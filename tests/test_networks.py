@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_networks import (
     K,
+    lively,
     random_keypoints,
     tiny_detector,
     tiny_discriminator,
@@ -322,6 +323,25 @@ def test_copying_takes_what_is_visible_from_the_source_and_paints_the_rest(
         mixed = visible * painted.deformed + (1 - visible) * painted.prediction
         assert_close(copied.prediction, mixed, atol=1e-6, rtol=0)
         assert (painted.prediction - painted.deformed).abs().max() > 0.1
+
+
+def test_networks_in_float64_round_nothing_to_less() -> None:
+    """A step of 1e-7 in the images is below float32's: the slope would be lost in steps of it."""
+    detector = tiny_detector().double()
+    lively(detector)
+    generator = tiny_generator(tiny_motion_network(scale_factor=0.5), copy_visible=True).double()
+
+    def predict(driving: Tensor) -> Tensor:
+        keypoints = detector(source), detector(driving)
+        return (generator(source, *keypoints).prediction * weights).sum()
+
+    source, driving, weights, way = torch.rand(4, 2, 3, *SIZE, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(predict(driving.requires_grad_()), driving)
+    slope = (gradient * way).sum()
+    step = 1e-7 * way
+    difference = predict(driving + step) - predict(driving - step)
+    assert slope.abs() > 0.1
+    assert_close(difference / 2e-7, slope, atol=0, rtol=1e-4)
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -73,16 +72,10 @@ def main() -> None:
 
 
 def random_sample(frame_shape: tuple[int, int, int]) -> Sample:
-    """Noise, the same each time, as soft as pictures are.
-
-    Frames of white noise would be as far off as the flow is in pixels; and of what is no picture,
-    two runtimes take flows that are up to a thousandth of a pixel apart.
-    """
+    """White noise, the same each time."""
     height, width, channels = frame_shape
     generator = torch.Generator().manual_seed(0)
-    few = (1 + max(BATCH_SIZES), channels, max(2, height // 8), max(2, width // 8))
-    noise = torch.rand(few, generator=generator)
-    images = F.interpolate(noise, (height, width), mode="bilinear", align_corners=True)
+    images = torch.rand(1 + max(BATCH_SIZES), channels, height, width, generator=generator)
     return Sample("random", images[:1], images[1:])
 
 
