@@ -1,13 +1,18 @@
 """Config -> what is trained and tested on."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from augmentation import ColorJitter, Compose, build_augmentation
 from config.schema import AugmentationParams, Config
+from engine import distributed
 from engine.errors import UserError
+from engine.listing import lost_videos
 from frames_dataset import DatasetRepeater, TrainingPairs, split_videos
+
+_log = logging.getLogger(__name__)
 
 
 def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
@@ -17,7 +22,9 @@ def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
         UserError: there are no videos, or too few for a batch.
     """
     params = config.dataset_params
-    videos = split_videos(Path(params.root_dir), "train", id_sampling=params.id_sampling)
+    root = Path(params.root_dir)
+    videos = split_videos(root, "train", id_sampling=params.id_sampling)
+    warn_of_lost_videos(root)
     pairs = build_pairs(config, videos, seed=seed)
     dataset = DatasetRepeater(pairs, config.train_params.num_repeats)
     if len(dataset) < config.train_params.batch_size:
@@ -26,6 +33,18 @@ def build_dataset(config: Config, *, seed: int) -> DatasetRepeater:
             f"one batch of {config.train_params.batch_size}; raise train_params.num_repeats"
         )
     return dataset
+
+
+def warn_of_lost_videos(root: Path) -> None:
+    """Say, once for all processes, that a person may miss some."""
+    lost = lost_videos(root) if distributed.is_first() else []
+    if lost:
+        _log.warning(
+            "%s: videos below folders, or beside train/ and test/, are passed over, such as %s; "
+            "move them to the others",
+            root,
+            lost[0],
+        )
 
 
 def build_pairs(config: Config, videos: Sequence[Path], *, seed: int) -> TrainingPairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate, groupby
@@ -24,12 +24,13 @@ from engine.frame_index import (
     frame_times,
     open_container,
     read_index,
+    said_by,
     seconds,
     video_stream,
 )
 from engine.framing import choose_box
 from engine.image import resize_frame, to_rgb
-from engine.video_reader import Sound, VideoReader
+from engine.video_reader import Sound, UnreadableVideo, VideoReader
 
 _log = logging.getLogger(__name__)
 
@@ -72,22 +73,33 @@ class CompressedReader(VideoReader):
         self.height, self.width = self._convert(self._first).shape[:2]
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        missing = missing_end(self.path)
-        if missing is not None:
-            self._warn(f"the file is cut short, {missing}; {self.num_frames} frames are left")
-        return map(self._convert, self._decoded())
+        for text in self._missing():
+            self._warn(text)
+        return map(self._convert, self._decoded(self._warn))
+
+    def flaws(self) -> list[str]:
+        found = self._missing()
+        for _ in self._decoded(
+            found.append
+        ):  # To turn them into RGB would take four times as long.
+            pass
+        return found
 
     def close(self) -> None:
         self._container.close()
 
-    def _decoded(self) -> Iterator[VideoFrame]:
-        """Decode from the start, giving one frame for each entry of the index."""
+    def _missing(self) -> list[str]:
+        """That the end of the file is missing, if it is."""
+        missing = missing_end(self.path)
+        left = f"{self.num_frames} frames are left"
+        return [] if missing is None else [f"the file is cut short, {missing}; {left}"]
+
+    def _decoded(self, tell: Callable[[str], None]) -> Iterator[VideoFrame]:
+        """Decode from the start, giving one frame for each entry of the index; `tell` of flaws."""
         times, index, shown = self._index.times, 0, self._first
         damaged, sizes = 0, set()
-        with decoding(self.path), open_container(self.path) as container:
-            stream = video_stream(container, self.path)
-            stream.thread_type = "AUTO"
-            for count, frame in enumerate(container.decode(stream)):
+        try:
+            for count, frame in enumerate(self._packed()):
                 time = frame.pts if self._index.timed else count
                 end = index if time is None else bisect_right(times, time, lo=index)
                 for due in times[index:end]:
@@ -95,12 +107,24 @@ class CompressedReader(VideoReader):
                 index, shown = end, frame
                 damaged += frame.is_corrupt
                 sizes.add((frame.width, frame.height))
+        except av.error.FFmpegError as error:
+            raise UnreadableVideo(
+                f"{self.path}: cannot be read from frame {index} of {self.num_frames} on "
+                f"({said_by(error)}); copy or download it again"
+            ) from error
         for _ in times[index:]:
             yield shown
         if damaged:
-            self._warn(f"{damaged} of its frames are damaged")
+            tell(f"{damaged} of its frames are damaged")
         if len(sizes) > 1:
-            self._warn("its frames change size; they are cut and resized to the first")
+            tell("its frames change size; they are cut and resized to the first")
+
+    def _packed(self) -> Iterator[VideoFrame]:
+        """The frames that the decoder gives, of which some may be missing or twice."""
+        with open_container(self.path) as container:
+            stream = video_stream(container, self.path)
+            stream.thread_type = "AUTO"
+            yield from container.decode(stream)
 
     def _warn(self, text: str) -> None:
         """Say it once, however often the video is read."""
@@ -160,7 +184,7 @@ class CompressedReader(VideoReader):
             self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
 
     def _pick_from_start(self, wanted: list[int]) -> dict[int, np.ndarray]:
-        frames = zip(range(wanted[-1] + 1), self._decoded(), strict=False)
+        frames = zip(range(wanted[-1] + 1), self._decoded(self._warn), strict=False)
         return {index: self._convert(frame) for index, frame in frames if index in wanted}
 
     def _convert(self, frame: VideoFrame) -> np.ndarray:

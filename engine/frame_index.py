@@ -39,8 +39,12 @@ def decoding(path: Path) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        reason = error.strerror or one_line(error)
-        raise UnreadableVideo(f"{path}: not a readable video ({reason})") from error
+        raise UnreadableVideo(f"{path}: not a readable video ({said_by(error)})") from error
+
+
+def said_by(error: av.error.FFmpegError) -> str:
+    """What the decoder says."""
+    return error.strerror or one_line(error)
 
 
 def open_container(path: Path) -> InputContainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -26,10 +27,39 @@ def list_videos(folder: Path) -> list[Path]:
             f"{folder}: no such folder, set dataset_params.root_dir to the folder of videos"
         )
     entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    videos = [entry for entry in entries if not entry.name.startswith(".") and is_video(entry)]
+    videos = [entry for entry in entries if is_video(entry)]
     if not videos:
-        raise UserError(f"{folder}: holds no videos, put videos, GIFs, or folders of frames there")
+        deeper = next(filter(holds_videos, entries), None)
+        remedy = (
+            "put videos, GIFs, or folders of frames there"
+            if deeper is None
+            else f"but folders that do, such as {deeper.name}; name one of them, or move videos up"
+        )
+        raise UserError(f"{folder}: holds no videos, {remedy}")
     return videos
+
+
+def passed_over(root: Path) -> list[Path]:
+    """What lies in a dataset's folders and is not read, sorted; hidden files are left out."""
+    sides = [root / side for side in ("train", "test") if (root / side).is_dir()]
+    beside = [entry for entry in root.iterdir() if entry not in sides] if sides else []
+    within = [entry for folder in sides or [root] for entry in folder.iterdir()]
+    entries = beside + [entry for entry in within if not is_video(entry)]
+    return sorted(entry for entry in entries if not entry.name.startswith("."))
+
+
+def lost_videos(root: Path) -> list[Path]:
+    """What is passed over and was most likely meant to be read: videos, or folders of them."""
+    return [entry for entry in passed_over(root) if is_video(entry) or holds_videos(entry)]
+
+
+def holds_videos(entry: Path) -> bool:
+    """Tell whether this is a folder that has a video in it, and may be read."""
+    return (
+        entry.is_dir()
+        and os.access(entry, os.R_OK | os.X_OK)
+        and any(map(is_video, entry.iterdir()))
+    )
 
 
 def split_videos(root: Path, side: Literal["train", "test"], *, id_sampling: bool) -> list[Path]:
@@ -60,8 +90,13 @@ def split_videos(root: Path, side: Literal["train", "test"], *, id_sampling: boo
 
 
 def by_id(videos: Sequence[Path]) -> list[list[Path]]:
-    """The videos of each id: the name up to '#', or the whole name."""
+    """The videos of each id, in the order in which the ids come."""
     groups: dict[str, list[Path]] = {}
     for video in videos:
-        groups.setdefault(bare_name(video.name).split("#")[0], []).append(video)
+        groups.setdefault(id_of(video), []).append(video)
     return list(groups.values())
+
+
+def id_of(video: Path) -> str:
+    """Who or what is seen in a video: its name up to '#', or the whole name."""
+    return bare_name(video.name).split("#")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from engine.compressed_video import CompressedReader, GifReader
@@ -39,12 +40,13 @@ VIDEO_SUFFIXES = frozenset(
 def is_video(path: Path) -> bool:
     """Tell whether open_video understands this: a file by its name, a folder by its files.
 
-    Videos, GIFs, images and folders that hold images are understood; hidden ones are passed over.
+    Videos, GIFs, images and folders that hold images are understood; hidden ones, and folders that
+    may not be read, are passed over.
     """
     if path.name.startswith("."):
         return False
     if path.is_dir():
-        return next(image_files(path), None) is not None
+        return os.access(path, os.R_OK | os.X_OK) and next(image_files(path), None) is not None
     return path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 

@@ -72,6 +72,15 @@ class VideoReader(ABC):
     def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
         """Read frames whose indices are known to exist."""
 
+    def flaws(self) -> list[str]:
+        """Decode all frames; what is wrong with them, in a few words each, though they can be read.
+
+        Raises UnreadableVideo for those that cannot.
+        """
+        for _ in self:
+            pass
+        return []
+
     def close(self) -> None:  # noqa: B027 - most kinds hold nothing open.
         """Release what the reader holds open."""
 

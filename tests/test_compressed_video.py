@@ -8,9 +8,10 @@ import av
 import numpy as np
 import pytest
 from clips import encode, ffmpeg, number_of, numbered, patch_error, patches, write
+from PIL import Image
 
 from engine.compressed_video import CompressedReader
-from engine.video import open_video
+from engine.video import UnreadableVideo, open_video
 
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "10")
 B_FRAMES = (*X264, "-bf", "3", "-b_strategy", "0", "-sc_threshold", "0")  # Always three in a row.
@@ -253,3 +254,35 @@ def test_damage_within_a_video_is_a_warning(
     with open_video(path) as reader:
         assert len(list(reader)) == reader.num_frames == 40
     assert [str(path) in message and "damaged" in message for message in caplog.messages] == [True]
+
+
+def test_a_video_that_is_damaged_midway_says_from_which_frame_on(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", numbered(40), *B_FRAMES, "-g", "9")
+    with av.open(str(path)) as container:
+        packets = [(packet.pts, packet.pos) for packet in container.demux(video=0) if packet.size]
+    damaged, place = next((pts, pos) for pts, pos in packets if pts > packets[24][0])
+    number = sorted(pts for pts, _ in packets).index(damaged)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes(40))
+    with open_video(path) as reader:
+        for read in (reader.flaws, lambda: list(reader)):
+            with pytest.raises(
+                UnreadableVideo, match=r"cannot be read from frame \d+ of 40 on"
+            ) as e:
+                read()
+            assert number - 8 <= int(str(e.value).split("frame ")[1].split()[0]) <= number
+        assert len(reader.frames([0, 39])) == 2
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "folder"])
+def test_a_sound_video_has_no_flaws(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+        for index, frame in enumerate(numbered(3)):
+            Image.fromarray(frame).save(path / f"{index}.png")
+    else:
+        write(path, numbered(12))
+    with open_video(path) as reader:
+        assert reader.flaws() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from flat_videos import NUM_FRAMES, make_frames, write_folder
 
 from engine.errors import UserError
+from engine.listing import lost_videos, passed_over
 from frames_dataset import list_videos, split_videos
 
 
@@ -26,6 +28,38 @@ def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UserError, match=r"holds no videos"):
         list_videos(tmp_path)
+
+
+def test_a_folder_of_folders_of_videos_says_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "person").mkdir()
+    (tmp_path / "person" / "a.mp4").touch()
+    with pytest.raises(UserError, match=r"but folders that do, such as person; .*move videos up"):
+        list_videos(tmp_path)
+
+
+def test_what_is_not_read_is_known(tmp_path: Path) -> None:
+    """Files that are no videos, folders that are none, and what lies beside train/ and test/."""
+    for name in ("train/a.mp4", "train/a.txt", "test/deeper/b.mp4", "c.mp4", ".hidden"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    over = ["c.mp4", "empty", "test/deeper", "train/a.txt"]
+    assert passed_over(tmp_path) == [tmp_path / name for name in over]
+    assert lost_videos(tmp_path) == [tmp_path / "c.mp4", tmp_path / "test/deeper"]
+    assert passed_over(tmp_path / "train") == [tmp_path / "train/a.txt"]
+    assert lost_videos(tmp_path / "test" / "deeper") == []
+
+
+def test_a_folder_that_may_not_be_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk has such: lost+found. Not by its mode, which does not stop the superuser."""
+    closed = write_folder(tmp_path / "closed", make_frames())
+    write_folder(tmp_path / "open", make_frames())
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    assert list_videos(tmp_path) == [tmp_path / "open"]
+    assert passed_over(tmp_path) == [closed]
+    assert lost_videos(tmp_path) == []
 
 
 def test_train_and_test_folders_are_used_where_they_exist(tmp_path: Path) -> None:

@@ -1,120 +1,149 @@
 """Read a dataset before a long training does.
 
     python tools/check_data.py --config config/vox-256.yaml --set dataset_params.root_dir=data/mine
+    python tools/check_data.py --config config/vox-256.yaml --quick
 
-prints, for the training and the test videos: how many there are of each kind, their sizes, lengths
-and ids, which cannot be used and why, how fast they are read, and how long an epoch will take to
-read. The exit code is 1 where something cannot be used.
+decodes every frame of every video, in several processes, and prints for the training and the test
+videos: how many are of use, of which kinds, sizes, lengths and ids, and how long the reading of an
+epoch will take; then what is on both sides, what is passed over, and each video that cannot be
+used, with the reason. The exit code is 1 where there is one. --quick decodes six frames of each,
+and so finds what is cut short or no video, but not what is damaged in between.
 """
 
 import argparse
+import os
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple
-
-from tqdm import tqdm
+from typing import Literal
 
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.schema import Config, load_config
 from engine.command_line import OneLineErrors, run
-from engine.video import UnreadableVideo, bare_name, open_video
+from engine.errors import UserError
+from engine.listing import by_id
+from engine.output import check_file, write_json
 from frames_dataset import split_videos
-from tools.bench.loading import kind_of, measure_loading
+from tools.bench.loading import measure_loading
+from tools.dataset.examining import Finding, examine
+from tools.dataset.processes import in_processes
+from tools.dataset.remarks import complaints, remarks
+from tools.dataset.table import aligned, table
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
 
-class Finding(NamedTuple):
-    """What one video is: its size, (H, W), its length, and what is wrong with it, if anything."""
-
-    video: Path
-    size: tuple[int, int]
-    num_frames: int
-    problem: str
-
-
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument(
         "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
     )
+    parser.add_argument("--quick", action="store_true", help="decode six frames of each video")
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="how long to time the reading; default: 5"
+        "--workers", type=int, default=_cores(), help="processes; default: one a core"
     )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=5.0,
+        help="how long to time the reading of each kind of video; default: 5",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found there")
     args = parser.parse_args()
+    if args.workers < 1:
+        raise UserError(f"--workers {args.workers}: must be 1 or more")
+    if args.json is not None:
+        check_file(args.json)
+    return args
+
+
+def main() -> None:
+    args = parse_arguments()
     config = load_config(args.config, args.set)
     params = config.dataset_params
-    bad = 0
-    for side in ("train", "test"):
-        videos = split_videos(Path(params.root_dir), side, id_sampling=params.id_sampling)
-        bar = tqdm(videos, desc=side, unit="video", disable=None)
-        findings = [examine(video, frame_width=params.frame_shape[1]) for video in bar]
-        usable = [finding for finding in findings if not finding.problem]
-        bad += len(findings) - len(usable)
-        print("\n".join(summary(side, findings)))
-        if side == "train" and usable:
-            print("\n".join(epoch(config, usable, seconds=args.seconds)))
-    if bad:
+    root = Path(params.root_dir)
+    sides, notes = {"train": videos_of(config, "train")}, []
+    try:
+        sides["test"] = videos_of(config, "test")
+    except UserError as error:
+        notes.append(f"no test videos: {error}")
+
+    look = partial(examine, frame_width=params.frame_shape[1], quick=args.quick)
+    found = {
+        side: list(in_processes(look, videos, workers=args.workers, what=side))
+        for side, videos in sides.items()
+    }
+    print(table(root, found), end="\n\n")
+    print("\n".join(reading(config, found["train"], seconds=args.seconds)), end="\n\n")
+    notes += remarks(found, params)
+    for note in notes:
+        print(note, end="\n\n")
+    print("\n".join(complaints(found, root)) or f"{root}: every video can be read")
+    if args.json is not None:
+        write_json(args.json, report(found, notes))
+    if any(finding.reason for side in found.values() for finding in side):
         sys.exit(1)
 
 
-def examine(video: Path, *, frame_width: int) -> Finding:
-    """Open a video, and read its first and its last frame."""
-    try:
-        with open_video(video, frame_width=frame_width) as reader:
-            size, length = (reader.height, reader.width), reader.num_frames
-            reader.frames(sorted({0, length - 1}))
-    except UnreadableVideo as error:
-        return Finding(video, (0, 0), 0, str(error))
-    problem = f"{video}: has one frame, a training pair takes two" if length < 2 else ""
-    return Finding(video, size, length, problem)
+def videos_of(config: Config, side: Literal["train", "test"]) -> list[Path]:
+    params = config.dataset_params
+    return split_videos(Path(params.root_dir), side, id_sampling=params.id_sampling)
 
 
-def summary(side: str, findings: Sequence[Finding]) -> list[str]:
-    """What a person wants to know of one side of a dataset, line by line."""
-    usable = [finding for finding in findings if not finding.problem]
-    kinds = Counter(kind_of(finding.video) for finding in findings)
-    ids = Counter(bare_name(finding.video.name).split("#")[0] for finding in findings)
-    lines = [f"{side}: {len(findings)} videos, {len(usable)} of use; {_counts(kinds)}"]
-    if usable:
-        lengths = [finding.num_frames for finding in usable]
-        sizes = Counter(f"{w} x {h}" for (h, w) in (finding.size for finding in usable))
-        lines += [
-            f"  frames: {min(lengths)} to {max(lengths)}, half have {median(lengths):g} or more",
-            f"  width x height: {_counts(sizes)}",
-            f"  ids (the name up to '#'): {len(ids)}, with up to {max(ids.values())} videos",
-        ]
-    return [*lines, *(f"  not of use: {f.problem}" for f in findings if f.problem)]
-
-
-def epoch(config: Config, usable: Sequence[Finding], *, seconds: float) -> list[str]:
-    """How long the reading of an epoch will take."""
+def reading(config: Config, found: Sequence[Finding], *, seconds: float) -> Iterator[str]:
+    """How fast training pairs are read, and how long that takes for an epoch."""
+    usable = [finding.video for finding in found if finding.state == "of use"]
+    if not usable:
+        return
+    rates = measure_loading(config, usable, seconds=seconds)
+    yield aligned("pairs a second, by one worker", [""])
+    for kind, rate in rates.items():
+        yield aligned(f"  {kind}", [f"{rate.pairs_per_second:,.1f}"])
     training = config.train_params
-    groups = {bare_name(finding.video.name).split("#")[0] for finding in usable}
-    items = len(groups) if config.dataset_params.id_sampling else len(usable)
-    pairs = items * training.num_repeats
-    rates = measure_loading(config, [finding.video for finding in usable], seconds=seconds)
-    per_pair = sum(rate.num_videos / rate.pairs_per_second for rate in rates.values())
-    workers = max(1, training.num_workers)
-    minutes = pairs * per_pair / len(usable) / workers / 60
-    return [
-        *(f"  {kind}: {r.pairs_per_second:.1f} pairs/s a worker" for kind, r in rates.items()),
-        f"  an epoch: {pairs} pairs in {pairs // training.batch_size} steps; to read them takes "
-        f"{minutes:.1f} minutes with {workers} workers",
-    ]
+    videos = [finding.video for finding in found]
+    items = len(by_id(videos) if config.dataset_params.id_sampling else videos)
+    steps = items * training.num_repeats // training.batch_size
+    per_pair = sum(rate.num_videos / rate.pairs_per_second for rate in rates.values()) / len(usable)
+    at_once = max(1, min(training.num_workers, _cores()))
+    step = training.batch_size * per_pair / at_once
+    yield (
+        f"an epoch: {steps:,} steps of {training.batch_size} pairs, which "
+        f"{training.num_workers} workers on {_cores()} cores read in "
+        f"{timedelta(seconds=round(steps * step))}, a step in {step:.2g} seconds"
+    )
 
 
-def _counts(counter: Counter[str], most: int = 5) -> str:
-    shown = [f"{count} {name}" for name, count in counter.most_common(most)]
-    return ", ".join(shown) + (", ..." if len(counter) > most else "")
+def report(found: dict[str, list[Finding]], notes: Sequence[str]) -> dict[str, object]:
+    """What was found, for other programs."""
+    return {
+        "notes": notes,
+        **{
+            side: [
+                {
+                    "video": str(one.video),
+                    "state": one.state,
+                    "height": one.size[0],
+                    "width": one.size[1],
+                    "frames": one.num_frames,
+                    "reason": one.reason,
+                    "flaws": one.flaws,
+                }
+                for one in findings
+            ]
+            for side, findings in found.items()
+        },
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

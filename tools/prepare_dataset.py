@@ -6,22 +6,22 @@
 Each video becomes a folder of JPEG frames, cut to the square in its middle (or in the middle of
 --crop) and resized: several times faster to draw two frames from than a compressed video. The
 subfolders train/ and test/ stay, names stay, and so `id#rest` does. What cannot be used is passed
-over, and named with the reason in skipped.txt. An interrupted run goes on when the same command is
-given again: a folder is there as a whole or not at all.
+over, and named with the reason in skipped.txt. An interrupted run, killed or out of room, goes on
+when the same command is given again, to the same files as one that was not: a folder is there as a
+whole or not at all.
 """
 
 import argparse
+import json
 import os
+import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
-from tqdm import tqdm
 
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,10 +31,15 @@ from engine.command_line import OneLineErrors, run
 from engine.errors import UserError
 from engine.framing import Box, read_box
 from engine.image import to_frame
+from engine.listing import lost_videos
+from engine.output import check_folder, write_json, write_whole
 from engine.video import bare_name
 from frames_dataset import list_videos
+from tools.dataset.processes import in_processes
 
 QUALITY = 95  # of the JPEG files; at less, blocks show in what the networks learn
+PARTIAL = ".partial"  # the folder beside the results in which they are made
+SETTINGS = ".prepared.json"
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
@@ -64,13 +69,24 @@ def main() -> None:
     crop = None if args.crop is None else read_box(args.crop)
     all_jobs = list(jobs(args.videos, args.out))
     waiting = [job for job in all_jobs if not job.folder.exists()]
-    skipped = prepare_all(waiting, size=args.size, crop=crop, workers=args.workers)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "skipped.txt").write_text("".join(f"{reason}\n" for reason in skipped))
+    settings = {"size": args.size, "crop": crop, "quality": QUALITY}
+    check_settings(args.out, settings, in_use=len(waiting) < len(all_jobs))
+    work = partial(prepare, size=args.size, crop=crop)
+    try:
+        results = list(in_processes(work, waiting, workers=args.workers, what="prepared"))
+    finally:
+        for folder in {job.folder.parent for job in all_jobs}:
+            shutil.rmtree(folder / PARTIAL, ignore_errors=True)
+    skipped = [reason for reason in results if reason]
+    lost = [f"{entry}: not looked into; give it to --videos" for entry in lost_videos(args.videos)]
+    report = args.out / "skipped.txt"
+    text = "".join(f"{line}\n" for line in skipped + lost)
+    write_whole(report, lambda partial: partial.write_text(text))
     print(
         f"{args.out}: {len(waiting) - len(skipped)} videos made, "
         f"{len(all_jobs) - len(waiting)} were there, {len(skipped)} skipped"
-        + (f" (see {args.out / 'skipped.txt'})" if skipped else "")
+        + (f", {len(lost)} entries with videos passed over" if lost else "")
+        + (f" (see {report})" if text else "")
     )
 
 
@@ -78,11 +94,13 @@ def jobs(videos: Path, out: Path) -> Iterator[Job]:
     """What is to be made of what.
 
     Raises:
-        UserError: there are no videos, or two of them would become one folder.
+        UserError: there are no videos, or two of them would become one folder, or one itself.
     """
     sides = [side for side in ("train", "test") if (videos / side).is_dir()] or [""]
     taken: dict[Path, Path] = {}
     for side in sides:
+        if (out / side).resolve() == (videos / side).resolve():
+            raise UserError(f"--out {out}: is where the videos are; name another folder")
         for video in list_videos(videos / side):
             folder = out / side / bare_name(video.name)
             if folder in taken:
@@ -93,16 +111,21 @@ def jobs(videos: Path, out: Path) -> Iterator[Job]:
             yield Job(video, folder)
 
 
-def prepare_all(waiting: list[Job], *, size: int, crop: Box | None, workers: int) -> list[str]:
-    """Do jobs in several processes; returns why some were skipped."""
-    work = partial(prepare, size=size, crop=crop)
-    if workers == 1:
-        results = list(map(work, tqdm(waiting, unit="video", disable=None)))
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            done = pool.map(work, waiting)
-            results = list(tqdm(done, total=len(waiting), unit="video", disable=None))
-    return [reason for reason in results if reason]
+def check_settings(out: Path, settings: dict[str, object], *, in_use: bool) -> None:
+    """Note down by what settings videos are made; where some are there, see that they are the same.
+
+    Raises:
+        UserError: they are not, or nothing can be written there.
+    """
+    check_folder(out)
+    path, wanted = out / SETTINGS, json.loads(json.dumps(settings))
+    made = json.loads(path.read_text()) if in_use and path.exists() else {}
+    for name, value in made.items():
+        if value != wanted.get(name):
+            raise UserError(
+                f"{out}: was made with {name} {value}, not {wanted.get(name)}; name another folder"
+            )
+    write_json(path, wanted)
 
 
 def prepare(job: Job, *, size: int, crop: Box | None) -> str:
@@ -111,30 +134,34 @@ def prepare(job: Job, *, size: int, crop: Box | None) -> str:
     Raises:
         UserError: the folder cannot be written, for want of room most likely.
     """
+    partial = job.folder.parent / PARTIAL / job.folder.name
     try:
-        return _prepare(job, size=size, crop=crop)
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        try:
+            reason = write_frames(job.video, partial, size=size, crop=crop)
+            if not reason:
+                partial.rename(job.folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise UserError(
             f"{job.folder}: cannot be written ({error.strerror}); make room, and run this again: "
             "what is done stays"
         ) from error
+    return reason
 
 
-def _prepare(job: Job, *, size: int, crop: Box | None) -> str:
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=job.folder.parent) as scratch:
-        frames = Path(scratch) / "frames"
-        frames.mkdir()
-        try:
-            with open_cut_clip(job.video, frame_shape=(size, size, 3), chosen=crop) as clip:
-                if clip.num_frames < 2:
-                    return f"{job.video}: has one frame, a training pair takes two"
-                for index, frame in enumerate(clip):
-                    picture = Image.fromarray(to_frame(frame))
-                    picture.save(frames / f"{index:06d}.jpg", quality=QUALITY)
-        except UserError as error:
-            return str(error)
-        frames.rename(job.folder)
+def write_frames(video: Path, folder: Path, *, size: int, crop: Box | None) -> str:
+    """Write the frames of a video; returns why that is of no use, or nothing."""
+    try:
+        with open_cut_clip(video, frame_shape=(size, size, 3), chosen=crop) as clip:
+            if clip.num_frames < 2:
+                return f"{video}: has one frame, a training pair takes two"
+            for index, frame in enumerate(clip):
+                Image.fromarray(to_frame(frame)).save(folder / f"{index:06d}.jpg", quality=QUALITY)
+    except UserError as error:
+        return str(error)
     return ""
 
 
