@@ -221,10 +221,11 @@ class GifReader(CompressedReader):
         with decoding(path), open_container(path) as container:
             delays = [packet.duration or 0 for packet in container.demux(video=0) if packet.size]
         tick = Fraction(1, 100)
-        moments = [delay * tick for delay in accumulate([0, *delays[-self.num_frames :]])]
+        ticks = list(accumulate([0, *delays[-self.num_frames :]]))
+        moments = tuple(time * tick for time in ticks)
         self.fps = self.num_frames / moments[-1]
         # Unlike other files, a GIF is right about how long its last frame lasts.
-        self.times = None if at_constant_rate(moments, self.fps, tick=tick) else tuple(moments)
+        self.times = None if at_constant_rate(ticks, self.fps, tick=tick) else moments
 
     @cached_property
     def _frames(self) -> list[np.ndarray]:

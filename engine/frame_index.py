@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -131,17 +132,21 @@ def frame_times(
     if not index.timed or stream.time_base is None:
         return None
     start, tick = index.times[0], stream.time_base
-    begins = [(time - start) * tick for time in index.times]
-    if at_constant_rate(begins, fps, tick=tick):
+    ticks = [time - start for time in index.times]
+    if at_constant_rate(ticks, fps, tick=tick):
         return None
+    begins = [time * tick for time in ticks]
     end = begins[-1] + 1 / fps if index.end is None else (index.end - start) * tick
     return (*begins, end)
 
 
-def at_constant_rate(begins: Sequence[Fraction], fps: Fraction, *, tick: Fraction) -> bool:
+def at_constant_rate(ticks: Sequence[int], fps: Fraction, *, tick: Fraction) -> bool:
     """Tell whether frame i begins at i / fps, but for what a container's ticks round away."""
     tolerance = min(tick, 1 / (4 * fps))  # Some ticks are as long as a frame.
-    return all(abs(begin - number / fps) <= tolerance for number, begin in enumerate(begins))
+    # In integers: training opens a file for each pair, and fractions took a tenth of that time.
+    unit = math.lcm(tick.denominator, (1 / fps).denominator, tolerance.denominator)
+    length, interval, most = int(tick * unit), int(unit / fps), int(tolerance * unit)
+    return all(abs(at * length - number * interval) <= most for number, at in enumerate(ticks))
 
 
 def seconds(time: int | None, unit: Fraction | None) -> Fraction:
