@@ -19,6 +19,7 @@ from modules.equivariance import WarpDistribution
 from modules.model import DiscriminatorFullModel, GeneratorFullModel
 from modules.perceptual import ImagePyramid, VGG19Features
 from modules.step import LossWeights
+from modules.util import SpectralNormConv2d
 from sync_batchnorm import freeze_statistics
 
 RANDOM_VGG_SEED = 0
@@ -31,12 +32,18 @@ def build_trainer(
     """Networks with random weights, on the device, ready to be trained.
 
     Raises:
-        UserError: the VGG19 weights cannot be had, or the device has no such precision.
+        UserError: the VGG19 weights cannot be had, the device has no such precision, or networks
+            are to be compiled that are copied to several devices.
     """
     params = config.train_params
     if params.precision == "fp16" and device.type != "cuda":
         raise UserError(
             "train_params.precision: fp16 is for CUDA GPUs; write bf16, which needs no scaling"
+        )
+    if params.compile and len(device_ids) > 1:
+        raise UserError(
+            "train_params.compile: true is for one device in a process, not for several "
+            "--device_ids; write false, or use torchrun, with a process for each GPU"
         )
     networks = build_networks(config.model_params)
     models = build_full_models(config, networks, winograd=device.type == "cpu")
@@ -46,8 +53,7 @@ def build_trainer(
         for trained in networks:
             freeze_statistics(trained)
     if params.compile and can_compile(device, asked="train_params.compile"):
-        for network in (*networks, models.generator.vgg):
-            network.compile()
+        _compile(networks, models.generator.vgg)
     return Trainer(
         networks,
         models,
@@ -66,6 +72,17 @@ def build_trainer(
         device=device,
         device_ids=device_ids,
     )
+
+
+def _compile(networks: Networks, vgg: VGG19Features) -> None:
+    for network in (networks.generator, networks.kp_detector, vgg):
+        network.compile()
+    # Compiled code keeps the vectors of spectral norms for its backward pass, but the next forward
+    # moves them before that.
+    discriminator = networks.discriminator
+    if not any(isinstance(layer, SpectralNormConv2d) for layer in discriminator.modules()):
+        discriminator.compile()
+        discriminator.features = torch.compile(discriminator.features)  # type: ignore[method-assign]
 
 
 def build_full_models(config: Config, networks: Networks, *, winograd: bool = False) -> FullModels:

@@ -224,6 +224,25 @@ def test_compiled_networks_train_as_others_do() -> None:
         assert state_names(states[0][name]) == state_names(states[1][name])
 
 
+@pytest.mark.parametrize("sn", [False, True])
+def test_all_networks_are_compiled_that_can_be(sn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vectors of spectral norms move between a compiled forward pass and its backward."""
+    tree = tiny_tree(Path())
+    tree["model_params"]["discriminator_params"]["sn"] = sn
+    tree["train_params"]["compile"] = True
+    monkeypatch.setattr(build_training, "can_compile", lambda device, asked: True)
+    with thin_vgg_in_place():
+        networks = build_trainer(parse_config(tree, "tiny"), device=CPU).networks
+    compiled = {n: net._compiled_call_impl is not None for n, net in networks._asdict().items()}
+    assert compiled == {"generator": True, "kp_detector": True, "discriminator": not sn}
+
+
+def test_compiled_networks_cannot_be_copied_to_several_devices() -> None:
+    config = parse_config(tiny_tree(Path()), "tiny", ["train_params.compile=true"])
+    with pytest.raises(UserError, match=r"train_params.compile: .* or use torchrun"):
+        build_trainer(config, device=CPU, device_ids=[0, 1])
+
+
 def state_names(state: object) -> list[str]:
     """The names of all tensors of nested states."""
     assert isinstance(state, dict)
