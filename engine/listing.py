@@ -24,7 +24,8 @@ def list_videos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: no such folder, set dataset_params.root_dir to the folder of videos"
+            f"{folder}: no such folder; name the folder of videos, in a config by "
+            "dataset_params.root_dir"
         )
     entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     videos = [entry for entry in entries if is_video(entry)]
