@@ -79,9 +79,8 @@ class CompressedReader(VideoReader):
 
     def flaws(self) -> list[str]:
         found = self._missing()
-        for _ in self._decoded(
-            found.append
-        ):  # To turn them into RGB would take four times as long.
+        # To turn them into RGB, too, would take four times as long.
+        for _ in self._decoded(found.append):
             pass
         return found
 

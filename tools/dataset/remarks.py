@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def _passed_over(root: Path) -> Iterator[str]:
     entries = passed_over(root)
     folders = [entry for entry in entries if entry.is_dir() or is_video(entry)]
     for entry in folders[:_MOST_NAMES]:
-        why = "holds no images"
+        why = "holds no images" if os.access(entry, os.R_OK | os.X_OK) else "may not be read"
         if is_video(entry):
             why = "lies beside train/ or test/; move it into one of them"
         elif holds_videos(entry):
