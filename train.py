@@ -37,7 +37,8 @@ from engine.output import make_new_folder
 from engine.training import Trainer
 from engine.visualizer import Visualizer
 from logger import Logger
-from training_run import Progress, Run
+from training_report import Progress
+from training_run import Run
 
 _LARGEST_SEED = 2**31 - 1
 _WITHOUT_EFFECT = {"checkpoint_freq", "checkpoint_minutes", "compile", "keep_checkpoints"}

@@ -1,14 +1,13 @@
 """One training run: epochs of steps, and what is measured, shown, checked and saved on the way."""
 
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
 from config.schema import Config, to_dict
@@ -17,34 +16,18 @@ from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.board import AT_A_GLANCE
 from engine.checkpoint import random_state
 from engine.errors import UserError
-from engine.guard import check_skipped, keypoint_state, keypoint_warnings
+from engine.guard import check_skipped
 from engine.interrupt import StopRequest
 from engine.loading import EpochLoader
-from engine.measures import RunningMeans, Stopwatch, peak_memory, with_total
+from engine.measures import RunningMeans, Stopwatch, with_total
 from engine.memory import enough_memory
 from engine.training import StepResult, Trainer
 from engine.validation import TestScore, score_videos
 from frames_dataset import DatasetRepeater, FramePair
 from logger import Logger
+from training_report import Progress, Telling, signs_of
 
 STEPS_BETWEEN_SCALARS = 10
-EARLY_LOOK_SECONDS = 60
-_log = logging.getLogger(__name__)
-
-
-@dataclass
-class Progress:
-    """How far a run has come: whole epochs, steps into the next one, steps in all.
-
-    Skipped steps, whose losses or gradients were not finite, count as steps, too.
-    """
-
-    epoch: int = 0
-    step_in_epoch: int = 0
-    step: int = 0
-    best_l1: float = float("inf")
-    skipped_steps: int = 0
-    skipped_in_a_row: int = 0
 
 
 class Run:
@@ -70,9 +53,9 @@ class Run:
         self.config, self.trainer, self.dataset = config, trainer, dataset
         self.test_videos, self.logger, self.progress = test_videos, logger, progress
         self.seed = seed
-        self._started = self._saved_at = time.monotonic()
+        self.telling = Telling(config, trainer, logger)
+        self._saved_at = time.monotonic()
         self._last_good = checkpoint
-        self._worries: set[str] = set()
         self._stopping = False  # as all processes have agreed
         params = config.train_params
         self.loader = EpochLoader(
@@ -81,7 +64,7 @@ class Run:
             num_workers=params.num_workers,
             seed=seed,
             pin_memory=trainer.device.type == "cuda",
-            warn=self.lost_workers,
+            warn=partial(self.warn, "workers_lost"),
         )
 
     def train(self) -> None:
@@ -132,9 +115,10 @@ class Run:
                 losses.add(result.losses)
                 signs.add(signs_of(result))
             if progress.step % STEPS_BETWEEN_SCALARS == 0:
-                bar.set_postfix_str(self.log_scalars(signs.means(), times.lap()))
+                bar.set_postfix_str(self.telling.curves(progress, signs.means(), times.lap()))
                 signs = RunningMeans()
-            self.look_early(pair, result)
+            if progress.epoch == 0 and self.telling.is_time_for_a_look():
+                self.draw(0, pair, result)
             self.save_if_due()
         if result is not None and not self._stopping:
             self.draw(progress.epoch + 1, pair, result)
@@ -199,59 +183,12 @@ class Run:
             f"train_params.precision=bf16, or lower batch_size, and {begin}",
         )
 
-    def log_scalars(self, signs: Mapping[str, float], times: Mapping[str, float]) -> str:
-        """Add a point to each curve, and warn of bad signs; returns what the bar is to show."""
-        terms = {name: value for name, value in signs.items() if name.startswith("loss/")}
-        total = sum(terms.values())
-        if self.logger is not None:
-            rates = self.trainer.current_learning_rates()
-            self.logger.scalars(
-                self.progress.step,
-                {
-                    **signs,
-                    **({f"{AT_A_GLANCE}/loss": total} if terms else {}),
-                    **{f"optimizer/lr_{name}": rate for name, rate in rates.items()},
-                    **{f"speed/{name}": value for name, value in times.items()},
-                    "speed/images_per_second": self.config.train_params.batch_size
-                    / times["seconds_per_step"],
-                    "speed/peak_memory_gib": peak_memory(self.trainer.device) / 2**30,
-                    "skipped/steps": self.progress.skipped_steps,
-                },
-            )
-        if terms:
-            spread, at_edge = signs["keypoints/spread"], signs["keypoints/at_edge"]
-            worries = keypoint_warnings(self.progress.step, spread, at_edge)
-            for name in worries.keys() - self._worries:
-                self.warn(name, worries[name])
-            self._worries = set(worries)
-        return f"loss {total:.4f}" if terms else ""
-
     def warn(self, name: str, text: str) -> None:
-        if self.logger is not None:
-            self.logger.warning(self.progress.step, name, text)
-
-    def lost_workers(self, text: str) -> None:
-        """Say so, in whichever process it was."""
-        if self.logger is None:
-            _log.warning("process %d: %s", distributed.rank(), text)
-        self.warn("workers_lost", text)
-
-    def look_early(self, pair: FramePair, result: StepResult) -> None:
-        """Draw a first picture when a person has waited for a minute, not for an epoch."""
-        waited = time.monotonic() - self._started
-        if self.progress.epoch == 0 and self._started and waited >= EARLY_LOOK_SECONDS:
-            self._started = 0.0
-            self.draw(0, pair, result)
+        self.telling.warn(self.progress.step, name, text)
 
     def draw(self, epoch: int, pair: FramePair, result: StepResult) -> None:
-        if self.logger is None:
-            return
-        rows = slice(len(result.pictures.generated.prediction))
         with self.memory_for_a_step():
-            grid = self.logger.visualizer.training_grid(
-                pair.source[rows], pair.driving[rows], result.pictures
-            )
-        self.logger.picture(epoch, self.progress.step, grid)
+            self.telling.picture(epoch, self.progress.step, pair, result)
 
     def finish_epoch(self, means: dict[str, float], score: TestScore | None) -> None:
         """Go on to the next epoch; write this one's line, and save, where that is due."""
@@ -290,21 +227,20 @@ class Run:
 
         What was learned is saved if that fails.
         """
-        params, device = self.config.train_params, self.trainer.device
+        params = self.config.train_params
         # No more at a time than in a step: what is lowered for steps is lowered here, too.
         at_a_time = params.batch_size // (params.accumulation * distributed.world_size())
         at_a_time = min(DEFAULT_BATCH_SIZE, at_a_time)
+        remedy = (
+            f"lower train_params.batch_size={params.batch_size} or raise "
+            f"train_params.accumulation={params.accumulation}, which bound them, or do without "
+            "by train_params.validate_freq=0"
+        )
         try:
-            with enough_memory(
-                f"validating {at_a_time} frames at a time",
-                f"lower train_params.batch_size={params.batch_size} or raise "
-                f"train_params.accumulation={params.accumulation}, which bound them, or do without "
-                "by train_params.validate_freq=0",
-            ):
+            with enough_memory(f"validating {at_a_time} frames at a time", remedy):
+                networks = self.trainer.animating._asdict()
                 return score_videos(
-                    Animator(
-                        **self.trainer.animating._asdict(), device=device, batch_size=at_a_time
-                    ),
+                    Animator(**networks, device=self.trainer.device, batch_size=at_a_time),
                     self.test_videos,
                     frame_shape=self.config.dataset_params.frame_shape,
                     max_frames=self.config.reconstruction_params.max_frames,
@@ -340,12 +276,3 @@ class Run:
         is_well = not self.progress.skipped_in_a_row
         if seconds and is_well and time.monotonic() - self._saved_at >= seconds:
             self.save()
-
-
-def signs_of(result: StepResult) -> dict[str, Tensor]:
-    """What shows how a step went, under the names of its curves; scalars."""
-    signs = {f"loss/{name}": value for name, value in result.losses.items()}
-    norms = result.gradient_norms.items()
-    signs |= {f"optimizer/gradient_norm_{name}": value for name, value in norms}
-    keypoints = keypoint_state(result.pictures.kp_driving.value)
-    return signs | {f"keypoints/{name}": value for name, value in keypoints._asdict().items()}

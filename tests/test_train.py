@@ -41,6 +41,7 @@ from training_runs import (
 )
 
 import train
+import training_report
 import training_run
 from config.schema import load_config
 from engine import guard
@@ -418,7 +419,7 @@ def test_a_person_sees_a_picture_after_a_minute(
     one_epoch = ["--set", "train_params.num_epochs=1", *UNTESTED]
     with (
         patch.object(Trainer, "step", slow),
-        patch.object(training_run, "time", SimpleNamespace(monotonic=lambda: clock.now)),
+        patch.object(training_report, "time", SimpleNamespace(monotonic=lambda: clock.now)),
     ):
         training("--config", config, "--log_dir", tmp_path, *one_epoch)
     folder = run_folder(tmp_path)
