@@ -54,7 +54,7 @@ class RandomWarp(NamedTuple):
         across = (grid[0, :, 0, None] - columns).abs()                            # (W, P)
         down = (grid[:, 0, 1, None] - rows).abs()                                 # (H, P)
         distance = down[:, None, :, None] + across[None, :, None, :]              # (H, W, P, P)
-        weights = self.control_params.transpose(1, 2)                             # (B, P^2, 1)
+        weights = self.control_params.transpose(1, 2).to(distance.dtype)          # (B, P^2, 1)
         with torch.autocast(grid.device.type, enabled=False):  # coordinates, not features
             return (bumps(distance).flatten(2) @ weights[:, None]).squeeze(-1)    # (B, H, W)
 
