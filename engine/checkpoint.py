@@ -121,8 +121,7 @@ def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise UserError(
-            f"{path}: cannot be written ({_first_line(error)}); free some space or "
-            "name another folder"
+            f"{path}: cannot be written ({_reason(error)}); free some space or name another folder"
         ) from error
     finally:
         with suppress(OSError):
@@ -182,5 +181,11 @@ def _why_refused(error: Exception) -> str:
     return "truncated, or not a torch file; get a whole copy"
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """What the system said of a failed write, if it did, behind what torch makes of it."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__context__
+    if behind is not None and behind.strerror:
+        return str(behind.strerror)
     return str(error).strip().split("\n")[0][:200] or type(error).__name__
