@@ -210,7 +210,9 @@ class Run:
             self.logger.film(progress.step, score.film)
         self.logger.scalars(progress.step, {"skipped/clips": means["skipped_clips"]})
         tqdm.write(self.logger.epoch(progress.epoch, progress.step, means))
-        if is_last or is_best or progress.epoch % params.checkpoint_freq == 0:
+        # While steps are skipped, the last good checkpoint must not make room for another.
+        is_well = not progress.skipped_in_a_row
+        if is_last or (is_well and (is_best or progress.epoch % params.checkpoint_freq == 0)):
             self.save(best=is_best)
 
     def validate_if_due(self, stop: StopRequest) -> TestScore | None:

@@ -383,12 +383,13 @@ def test_steps_that_are_not_finite_are_skipped_and_counted(
 
 
 def test_ten_skipped_steps_in_a_row_end_the_run(config: Path, tmp_path: Path) -> None:
-    more = ["--set", "train_params.num_epochs=5", *UNTESTED]
+    more = ["--set", "train_params.num_epochs=5", "train_params.keep_checkpoints=1", *UNTESTED]
     with patch.object(Trainer, "step", poisoned(range(7, 99))):
         done = training("--config", config, "--log_dir", tmp_path, *more)
     good = run_folder(tmp_path) / "00000001-checkpoint.pth.tar"
     message = f"loss perceptual: not finite in 10 steps in a row; go on with --checkpoint {good}"
     assert done.error().startswith(message)
+    assert read_torch_file(good)["skipped_in_a_row"] == 0
 
 
 def test_keypoints_that_collapse_are_warned_of_once(
