@@ -72,6 +72,15 @@ function drag(index) {
     });
 }
 
+// Of points that lie over each other, not the topmost: each can be taken at its middle.
+function nearestTo({ clientX, clientY }) {
+    const distances = [...layer.children].map((dot) => {
+        const { x, y, width, height } = dot.getBoundingClientRect();
+        return Math.hypot(x + width / 2 - clientX, y + height / 2 - clientY);
+    });
+    return distances.indexOf(Math.min(...distances));
+}
+
 function handle(index) {
     const dot = document.createElement("button");
     dot.type = "button";
@@ -79,8 +88,9 @@ function handle(index) {
     dot.setAttribute("aria-label", `keypoint ${index + 1}: arrow keys move it`);
     dot.addEventListener("pointerdown", (event) => {
         event.preventDefault();
-        dot.focus({ preventScroll: true });
-        drag(index);
+        const nearest = nearestTo(event);
+        layer.children[nearest].focus({ preventScroll: true });
+        drag(nearest);
     });
     dot.addEventListener("keydown", (event) => {
         const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
