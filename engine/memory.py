@@ -7,12 +7,16 @@ import torch
 
 from engine.errors import UserError
 
-# In what torch raises as a mere RuntimeError: Apple's GPUs, a GPU that is full before torch has
-# its first piece of it, the CPU.
+# In what torch raises as a mere RuntimeError; the first that fits counts. "Cannot allocate memory"
+# is not among them: limits on locked memory and on mappings say so, too, and no remedy lifts them.
 _SIGNS = {
-    "MPS backend out of memory": "the GPU's",
-    "CUDA error: out of memory": "the GPU's",
     "DefaultCPUAllocator: can't allocate memory": "this machine's",
+    "not enough memory": "this machine's",  # the same on Windows; MKL
+    "bad_alloc": "this machine's",  # C++'s own
+    "HOST_ALLOCATION_FAILED": "this machine's",  # cuDNN 9
+    "ALLOCATION_FAILED": "the GPU's",  # cuDNN 9, cuRAND
+    "ALLOC_FAILED": "the GPU's",  # cuBLAS, cuDNN, cuFFT, cuSOLVER
+    "out of memory": "the GPU's",  # the CUDA runtime and driver, NCCL, Apple's GPUs
 }
 
 

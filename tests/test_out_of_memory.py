@@ -24,6 +24,7 @@ from frames_dataset import TrainingPairs
 from modules.generator import OcclusionAwareGenerator
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+CUDNN_9 = "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,15 @@ def full(
         (FULL, "the GPU's"),
         (RuntimeError("CUDA error: out of memory\nCompile with ..."), "the GPU's"),
         (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), "the GPU's"),
+        (RuntimeError("CUDA driver error: out of memory"), "the GPU's"),
+        (RuntimeError("Last error:\nCuda failure 2 'out of memory'"), "the GPU's"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ..."), "the GPU's"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "the GPU's"),
+        (RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"), "the GPU's"),
+        (RuntimeError(f"{CUDNN_9}_DEVICE_ALLOCATION_FAILED"), "the GPU's"),
+        (RuntimeError(f"{CUDNN_9}_HOST_ALLOCATION_FAILED"), "this machine's"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to"), "this machine's"),
+        (RuntimeError("std::bad_alloc"), "this machine's"),
         (MemoryError(), "this machine's"),
     ],
 )
@@ -72,9 +82,23 @@ def test_so_is_what_torch_says_of_a_cpu() -> None:
         torch.empty(10**15)
 
 
-def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="shapes differ"), enough_memory("it", "lower it"):
-        raise RuntimeError("shapes differ")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shapes differ",
+        "CUDA error: an illegal memory access was encountered",
+        "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`",
+        CUDNN_9,
+        "out of resource: shared memory, Required: 229392, Hardware limit: 101376",
+        "NCCL error: Call to ibv_reg_mr failed with error Cannot allocate memory",
+        "unsupported memory format option Preserve",
+    ],
+)
+def test_other_errors_stay_what_they_are(text: str) -> None:
+    error = RuntimeError(text)
+    with pytest.raises(RuntimeError) as caught, enough_memory("it", "lower it"):
+        raise error
+    assert caught.value is error
 
 
 def test_in_a_step_the_last_checkpoint_is_named(config: Path, tmp_path: Path) -> None:
