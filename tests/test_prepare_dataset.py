@@ -134,6 +134,27 @@ def test_other_settings_are_not_mixed_in(videos: Path, tmp_path: Path) -> None:
     assert files_below(out) == before
 
 
+@pytest.mark.parametrize("name", ["skipped.txt", ".partial/mine.jpg", "ann#1/000000.jpg"])
+def test_a_folder_that_it_did_not_begin_is_left_alone(
+    name: str, videos: Path, tmp_path: Path
+) -> None:
+    """Not even one that has its names, as what versions without a record made has."""
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_bytes(b"a person's own\r\n")
+    before = files_below(tmp_path)
+    done = run_here(prepare_dataset.main, "--videos", videos, "--out", out, "--workers", 1)
+    assert done.error() == (
+        f"--out {out}: is not empty and was not begun by this command; name a new folder"
+    )
+    assert files_below(tmp_path) == before
+
+
+def test_an_empty_folder_will_do(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert "3 videos made, 0 were there" in prepare(videos, tmp_path / "out")
+
+
 def test_videos_are_not_prepared_where_they_are(videos: Path) -> None:
     before = files_below(videos)
     arguments = ("--videos", videos, "--out", videos)

@@ -8,7 +8,7 @@ Each video becomes a folder of JPEG frames, cut to the square in its middle (or 
 subfolders train/ and test/ stay, names stay, and so `id#rest` does. What cannot be used is passed
 over, and named with the reason in skipped.txt. An interrupted run, killed or out of room, goes on
 when the same command is given again, to the same files as one that was not: a folder is there as a
-whole or not at all.
+whole or not at all. Any other folder with something in it is refused, and left as it is.
 """
 
 import argparse
@@ -56,7 +56,7 @@ class Job(NamedTuple):
 def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=Path, required=True, help="the folder of videos")
-    parser.add_argument("--out", type=Path, required=True, help="the dataset; may be there in part")
+    parser.add_argument("--out", type=Path, required=True, help="the dataset; new, or begun before")
     parser.add_argument("--size", type=int, default=256, help="pixels a side; default: 256")
     parser.add_argument("--crop", metavar="X,Y,W,H", help="the part of each frame that counts")
     parser.add_argument(
@@ -115,11 +115,15 @@ def check_settings(out: Path, settings: dict[str, object], *, in_use: bool) -> N
     """Note down by what settings videos are made; where some are there, see that they are the same.
 
     Raises:
-        UserError: they are not, or nothing can be written there.
+        UserError: they are not, or it is a person's own folder, or nothing can be written there.
     """
-    check_folder(out)
     path, wanted = out / SETTINGS, json.loads(json.dumps(settings))
-    made = json.loads(path.read_text()) if in_use and path.exists() else {}
+    if out.is_dir() and any(out.iterdir()) and not path.exists():
+        raise UserError(
+            f"--out {out}: is not empty and was not begun by this command; name a new folder"
+        )
+    check_folder(out)
+    made = json.loads(path.read_text()) if in_use else {}
     for name, value in made.items():
         if value != wanted.get(name):
             raise UserError(
