@@ -118,8 +118,8 @@ class Logger:
             write_checkpoint(best_path(self.folder), state)
         return path
 
-    def checkpoint_within_epoch(self, state: dict[str, object]) -> Path:
-        """Save the state in the midst of an epoch, apart from those of whole epochs."""
+    def last_checkpoint(self, state: dict[str, object]) -> Path:
+        """Save the state in the midst of an epoch or at a stop, apart from those of epochs."""
         path = last_path(self.folder)
         write_checkpoint(path, state)
         return path

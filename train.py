@@ -126,6 +126,8 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
         Run(config, trainer, dataset, test_videos, None, progress, seed=seed).train()
         return
     folder = run_folder(args, state)
+    if not best_path(folder).exists():
+        progress.best_l1 = math.inf
     logger = Logger(
         folder,
         visualizer=visualizer,

@@ -85,7 +85,7 @@ class Run:
         self.any_process(False)
 
     def save_and_say_so(self) -> None:
-        path = self.save()
+        path = self.save(leaving=True)
         if path is not None:
             print(f"stopped; --checkpoint {path} goes on from here", flush=True)
 
@@ -168,20 +168,26 @@ class Run:
                 progress.skipped_in_a_row + 1,
             )
             self.warn("step_skipped", f"{result.offender}: not finite; the step is skipped")
-            check_skipped(progress.skipped_in_a_row, result.offender, self._last_good)
+            check_skipped(progress.skipped_in_a_row, result.offender, self.way_on())
         return result
 
     def memory_for_a_step(self) -> AbstractContextManager[None]:
         """A block that says in one line what to lower where a batch takes too much memory."""
-        params, begin = self.config.train_params, "begin again"
-        if self._last_good is not None:
-            begin = f"go on with --checkpoint {self._last_good}"
+        params = self.config.train_params
         return enough_memory(
             f"train_params.batch_size={params.batch_size} in "
             f"train_params.accumulation={params.accumulation} parts",
             "raise accumulation, which changes only batch statistics, set "
-            f"train_params.precision=bf16, or lower batch_size, and {begin}",
+            f"train_params.precision=bf16, or lower batch_size, and {self.way_on()}",
         )
+
+    def way_on(self) -> str:
+        """How a person can go on after what ends this run."""
+        if self.logger is None:
+            return "go on with the newest checkpoint, which the first process knows"
+        if self._last_good is None:
+            return "begin again"
+        return f"go on with --checkpoint {self._last_good}"
 
     def warn(self, name: str, text: str) -> None:
         self.telling.warn(self.progress.step, name, text)
@@ -252,8 +258,8 @@ class Run:
             self.save_and_say_so()
             raise
 
-    def save(self, *, best: bool = False) -> Path | None:
-        """Write a checkpoint: of so many epochs, or of a place within one."""
+    def save(self, *, best: bool = False, leaving: bool = False) -> Path | None:
+        """Write a checkpoint: of so many epochs, or of a place within one or the last place."""
         if self.logger is None:
             return None
         state = {
@@ -263,8 +269,8 @@ class Run:
             "seed": self.seed,
             "random_state": random_state(),
         }
-        if self.progress.step_in_epoch:
-            path = self.logger.checkpoint_within_epoch(state)
+        if self.progress.step_in_epoch or leaving:
+            path = self.logger.last_checkpoint(state)
         else:
             path = self.logger.checkpoint(self.progress.epoch, state, best=best)
         self._saved_at = time.monotonic()

@@ -11,10 +11,10 @@ from engine.distributed import total
 
 
 class Outcome(NamedTuple):
-    """How a step went.
+    """What a step would be by.
 
     Attributes:
-        offender: the loss or the network's gradient that was not finite; None: the step was taken.
+        offender: the loss or the network's gradient that was not finite; None: all were.
         gradient_norms: of each network, before clipping; scalars.
     """
 
@@ -57,23 +57,27 @@ class Descent:
         for name, term in terms.items():
             self._losses[name] = self._losses.get(name, 0.0) + share * term.detach()
 
-    def take(self) -> Outcome:
-        """Step by the gradients so far, unless something in them or the losses is not finite.
-
-        All processes step, or none.
-        """
+    def check(self) -> Outcome:
+        """See whether the gradients so far, and the losses, are finite in all processes."""
         for optimizer in self.optimizers.values():
             self.scaler.unscale_(optimizer)
         norms = {name: _gradient_norm(network) for name, network in self.networks.items()}
         offender = self._offender(norms)
-        for name, optimizer in self.optimizers.items():
-            if offender is None:
-                self._clip(self.networks[name], norms[name])
-                self.scaler.step(optimizer)
-            optimizer.zero_grad()
-        self.scaler.update()
         self._losses = {}
         return Outcome(offender, norms)
+
+    def take(self, norms: Mapping[str, Tensor]) -> None:
+        """Step by the gradients so far, which have been checked and have these norms."""
+        for name, optimizer in self.optimizers.items():
+            self._clip(self.networks[name], norms[name])
+            self.scaler.step(optimizer)
+        self.end()
+
+    def end(self) -> None:
+        """Be done with the gradients so far, which have been checked."""
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+        self.scaler.update()
 
     def _offender(self, norms: Mapping[str, Tensor]) -> str | None:
         suspects = {f"loss {name}": value for name, value in self._losses.items()}

@@ -1,6 +1,5 @@
 """Signs that a training goes wrong: steps that have to be skipped, keypoints that are lost."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,24 +14,21 @@ EDGE = 0.98
 LARGEST_SHARE_AT_EDGE = 0.5
 
 
-def check_skipped(in_a_row: int, offender: str, last_checkpoint: Path | None) -> None:
+def check_skipped(in_a_row: int, offender: str, way_on: str) -> None:
     """See that not too many steps were skipped.
 
     Args:
         in_a_row: how many, up to now.
         offender: what was not finite in the last one.
-        last_checkpoint: the newest one; None where there is none yet.
+        way_on: how a person can go on.
 
     Raises:
         UserError: there is no hope that the next one is better.
     """
     if in_a_row < MAX_SKIPPED:
         return
-    begin = "begin again"
-    if last_checkpoint is not None:
-        begin = f"go on with --checkpoint {last_checkpoint}"
     raise UserError(
-        f"{offender}: not finite in {in_a_row} steps in a row; {begin} and lower learning rates "
+        f"{offender}: not finite in {in_a_row} steps in a row; {way_on} and lower learning rates "
         "(--set train_params.lr_generator=1e-4 ...), train_params.grad_clip=1 or "
         "train_params.precision=fp32"
     )

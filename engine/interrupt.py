@@ -1,14 +1,19 @@
 """Leaving a long loop at a clean place when a person or a scheduler asks for it."""
 
 import signal
+import time
 from types import FrameType
+
+# Whoever started this process may pass on what has reached it already, as torchrun does.
+PASSED_ON_WITHIN = 2.0  # seconds
 
 
 class StopRequest:
-    """Within its block, Ctrl-C and SIGTERM set `received`; a second Ctrl-C ends at once."""
+    """Within its block, Ctrl-C and SIGTERM set `received`; a later Ctrl-C ends at once."""
 
     def __init__(self) -> None:
         self.received = False
+        self._first_at = 0.0
 
     def __enter__(self) -> "StopRequest":
         self._previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -21,9 +26,11 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        now = time.monotonic()
+        if not self.received:
+            self.received, self._first_at = True, now
+        elif number == signal.SIGINT and now - self._first_at >= PASSED_ON_WITHIN:
             raise KeyboardInterrupt
-        self.received = True
 
 
 def ignore_interrupts(worker: int) -> None:

@@ -139,7 +139,8 @@ class Trainer:
     def step(self, source: Tensor, driving: Tensor) -> StepResult:
         """Step all networks on a batch of frame pairs, (B, C, H, W) in [0, 1] each.
 
-        What is not finite moves nothing: weights, batch statistics and average stay as they were.
+        If anything is not finite, nothing moves: no network's weights or batch statistics, no
+        optimizer, and no average.
         """
         # From pinned memory, a copy need not be waited for.
         source, driving = (
@@ -148,9 +149,16 @@ class Trainer:
         )
         before = [buffer.clone() for buffer in self._buffers()]
         parts = _parts(len(driving), self.options.accumulation)
-        result, judged = self._step_generator(source, driving, parts)
+        descents = [self._descents["generator"]]
+        result, judged = self._generator_gradients(source, driving, parts)
         if judged and result.offender is None:
-            result = self._step_discriminator(result, judged)
+            descents.append(self._descents["discriminator"])
+            result = self._discriminator_gradients(result, judged)
+        for descent in descents:
+            if result.offender is None:
+                descent.take(result.gradient_norms)
+            else:
+                descent.end()
         if result.offender is not None:
             for buffer, value in zip(self._buffers(), before, strict=True):
                 buffer.copy_(value)
@@ -161,10 +169,10 @@ class Trainer:
     def _buffers(self) -> Iterator[Tensor]:
         return chain.from_iterable(network.buffers() for network in self.networks)
 
-    def _step_generator(
+    def _generator_gradients(
         self, source: Tensor, driving: Tensor, parts: Sequence[slice]
     ) -> tuple[StepResult, list[JudgedFrames]]:
-        """The step without the discriminator's losses, and what there is of each part for these."""
+        """The step but for the discriminator's losses, and what there is of each part for these."""
         self.networks.discriminator.requires_grad_(False)
         size, own = distributed.whole_batch(len(driving))
         draws = self._draw(size, self.device).of(own)
@@ -177,13 +185,15 @@ class Trainer:
             if result.judged is not None:
                 judged.append(result.judged)
             pictures = pictures or result
-        outcome = descent.take()
+        outcome = descent.check()
         self.networks.discriminator.requires_grad_(True)
         assert pictures is not None
         norms, offender = outcome.gradient_norms, outcome.offender
         return StepResult(losses.means(), pictures, norms, offender), judged
 
-    def _step_discriminator(self, step: StepResult, parts: Sequence[JudgedFrames]) -> StepResult:
+    def _discriminator_gradients(
+        self, step: StepResult, parts: Sequence[JudgedFrames]
+    ) -> StepResult:
         """The step with the discriminator's losses beside those of the generator."""
         descent, losses = self._descents["discriminator"], _Losses()
         for part in parts:
@@ -191,7 +201,7 @@ class Trainer:
                 terms = self._discriminator_model(part)
                 descent.accumulate(terms, share=1 / len(parts))
             losses.add(terms)
-        outcome = descent.take()
+        outcome = descent.check()
         return step._replace(
             losses=step.losses | losses.means(),
             gradient_norms=step.gradient_norms | outcome.gradient_norms,

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,9 @@ class TestScore(NamedTuple):
         }
 
 
+_UNSCORED = TestScore(math.nan, math.nan, math.nan, [])
+
+
 def score_videos(
     animator: Animator,
     videos: Sequence[Path],
@@ -58,23 +61,26 @@ def score_videos(
         videos: one that cannot be read is passed over with a warning.
         frame_shape: (H, W, C) to which frames are resized.
         max_frames: of each video; None is all.
-        stopped: whether to give up, asked before each video.
+        stopped: whether to give up, asked with each frame.
     """
     scores: list[list[float]] = []
     film: list[dict[str, np.ndarray]] = []
     for path in videos:
         if stopped():
-            return TestScore(math.nan, math.nan, math.nan, [])
+            return _UNSCORED
         try:
             with open_clip(path, frame_shape=frame_shape) as clip:
-                score, shown = _score(rebuild(animator, islice(clip, max_frames)))
+                frames = takewhile(lambda _: not stopped(), islice(clip, max_frames))
+                score, shown = _score(rebuild(animator, frames))
         except UnreadableVideo as error:
             _log.warning("skipping a test video: %s", error)
             continue
+        if stopped():
+            return _UNSCORED
         scores.append(score)
         film = film or shown
     if not scores:
-        return TestScore(math.nan, math.nan, math.nan, [])
+        return _UNSCORED
     mean_l1, mean_psnr, copy_l1 = np.mean(scores, axis=0).tolist()
     return TestScore(mean_l1, mean_psnr, copy_l1, film)
 

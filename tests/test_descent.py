@@ -1,5 +1,6 @@
 """Steps that are cut into parts, scaled, clipped, averaged, or not to be trusted."""
 
+import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 from test_training import changed, images, parameters_of, trainer
 from torch import Tensor, nn
+from training_runs import assert_same_state
 
 from engine.build import Networks
 from engine.checkpoint import AVERAGE, with_averages
@@ -115,6 +117,16 @@ def test_a_step_that_is_not_finite_moves_nothing(options: Options, value: float)
     for key, tensor in state_of(training):
         assert torch.equal(tensor, before[key]), key
     assert training.step(*images(2)).offender is None
+
+
+def test_a_discriminator_that_fails_moves_no_other_network() -> None:
+    training = trainer(generator_gan=1.0)
+    assert training.step(*images(0)).offender is None
+    before = copy.deepcopy(training.state_dict())
+    parameter = next(training.networks.discriminator.parameters())
+    parameter.register_hook(lambda gradient: gradient * torch.nan)
+    assert training.step(*images(1)).offender == "gradient of discriminator"
+    assert_same_state(training.state_dict(), before)
 
 
 def test_a_gradient_that_is_not_finite_is_named_by_its_network() -> None:

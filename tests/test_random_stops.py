@@ -30,6 +30,7 @@ from engine import build_training
 from engine.animator import Animator
 from engine.checkpoint import read_torch_file
 from engine.errors import UserError
+from engine.metrics import psnr
 from engine.training import Options, Trainer
 from modules.generator import Source
 
@@ -140,8 +141,12 @@ def test_a_stop_in_validation_is_followed_by_the_whole_of_it(dataset: Path, tmp_
         os.kill(os.getpid(), signal.SIGTERM)
         return encode(animator, image)
 
-    with patch.object(Animator, "encode", interrupted):
+    with (
+        patch.object(Animator, "encode", interrupted),
+        patch("engine.validation.psnr", side_effect=psnr) as scored,
+    ):
         training(*start, tmp_path / "stopped").output()
+    assert scored.call_count <= 1  # however long the video is
     folder = run_folder(tmp_path / "stopped")
     assert (folder / "log.txt").read_text() == ""
     training("--checkpoint", newest_checkpoint(folder)).output()

@@ -27,6 +27,7 @@ from training_runs import (
     STEPS_AN_EPOCH,
     UNTESTED,
     assert_same_end,
+    assert_same_state,
     config_of_a_run,
     curve,
     finding_losses_soon,
@@ -41,9 +42,9 @@ from training_runs import (
 from engine.build import Networks
 from engine.checkpoint import read_torch_file
 from engine.errors import UserError
-from engine.interrupt import ignore_interrupts
+from engine.interrupt import PASSED_ON_WITHIN, ignore_interrupts
 from engine.training import StepResult, Trainer
-from frames_dataset import FramePair, TrainingPairs
+from frames_dataset import DatasetRepeater, FramePair, TrainingPairs
 
 
 @pytest.fixture(scope="module")
@@ -255,6 +256,35 @@ def test_going_back_to_an_older_checkpoint_keeps_the_best_one(
     assert read_torch_file(last_checkpoint(folder))["best_l1"] == 0.001
 
 
+def test_a_run_that_goes_on_in_another_folder_has_a_best_of_its_own(
+    tmp_path: Path, whole_run: Path
+) -> None:
+    """However good that of the folder it comes from is."""
+    checkpoint = tmp_path / "good.pth.tar"
+    torch.save(read_torch_file(min(whole_run.glob("0*"))) | {"best_l1": 1e-6}, checkpoint)
+    training("--checkpoint", checkpoint, "--log_dir", tmp_path / "log").output()
+    assert (run_folder(tmp_path / "log") / "best.pth.tar").is_file()
+
+
+def test_a_stop_before_an_epochs_first_step_is_the_last_checkpoint_too(
+    tmp_path: Path, whole_run: Path
+) -> None:
+    folder = shutil.copytree(whole_run, tmp_path / "run")
+    begun = read_torch_file(min(folder.glob("0*")))
+    torch.save({}, folder / "last-checkpoint.pth.tar")  # of some earlier stop
+    set_epoch = DatasetRepeater.set_epoch
+
+    def stopping(dataset: DatasetRepeater, epoch: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        set_epoch(dataset, epoch)
+
+    with patch.object(DatasetRepeater, "set_epoch", stopping):
+        training("--checkpoint", min(folder.glob("0*"))).output()
+    last = read_torch_file(folder / "last-checkpoint.pth.tar")
+    assert (last["step"], last["epoch"]) == (begun["step"], begun["epoch"])
+    assert_same_state(last["generator"], begun["generator"])
+
+
 def test_a_checkpoint_beside_another_config_gets_a_folder_of_its_own(
     config: Path, tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,13 +305,37 @@ def test_a_run_that_is_over_says_so(whole_run: Path) -> None:
     assert f"has all {EPOCHS} epochs behind it" in message
 
 
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_twice_is_one_request(
+    again: signal.Signals, config: Path, tmp_path: Path
+) -> None:
+    """The second as passed on by whoever started the process, SIGTERM however late."""
+    late = 0 if again == signal.SIGTERM else PASSED_ON_WITHIN
+
+    def twice() -> None:
+        os.kill(os.getpid(), again)
+        os.kill(os.getpid(), again)
+
+    with (
+        patch("engine.interrupt.PASSED_ON_WITHIN", late),
+        patch.object(Trainer, "step", interrupting(6, twice)),
+    ):
+        done = training("--config", config, "--log_dir", tmp_path, *UNTESTED)
+    last = run_folder(tmp_path) / "last-checkpoint.pth.tar"
+    assert f"stopped; --checkpoint {last} goes on from here" in done.output()
+    assert read_torch_file(last)["step"] == 6
+
+
 def test_a_second_ctrl_c_ends_at_once(config: Path, tmp_path: Path) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with patch.object(Trainer, "step", interrupting(6, twice)):
+    with (
+        patch("engine.interrupt.PASSED_ON_WITHIN", 0),
+        patch.object(Trainer, "step", interrupting(6, twice)),
+    ):
         done = training("--config", config, "--log_dir", tmp_path, *UNTESTED)
     assert done.code == 130
     assert signal.getsignal(signal.SIGINT) is before
