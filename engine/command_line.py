@@ -58,5 +58,6 @@ def no_interrupt_lost() -> Iterator[None]:
 
 
 def _report(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    # In one piece: print() writes in several, between which another process may write its own.
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
     return 2
