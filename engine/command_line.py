@@ -2,6 +2,7 @@
 
 import _thread
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def no_interrupt_lost() -> Iterator[None]:
 
     def again(unraisable: "sys.UnraisableHookArgs") -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            moment = threading.Timer(0.1, _thread.interrupt_main)
+            moment = threading.Timer(0.1, _interrupt, [threading.get_ident()])
             moment.daemon = True
             moment.start()
         else:
@@ -55,6 +56,13 @@ def no_interrupt_lost() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = usual
+
+
+def _interrupt(thread: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # It wakes the thread from whatever it waits for.
+        signal.pthread_kill(thread, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _report(message: str) -> int:

@@ -24,9 +24,16 @@ def test_ctrl_c_is_not_lost_where_nothing_can_be_raised() -> None:
         time.sleep(10)
         raise AssertionError("it was lost")
 
-    done = run_here(main)
+    # Started in the background by a shell, a process ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begun = time.monotonic()
+    try:
+        done = run_here(main)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.code == 130
     assert done.stderr == ""
+    assert time.monotonic() - begun < 5  # and is heard while something is waited for
 
 
 def test_other_errors_there_are_told_as_ever() -> None:
