@@ -259,7 +259,7 @@ class Run:
             raise
 
     def save(self, *, best: bool = False, leaving: bool = False) -> Path | None:
-        """Write a checkpoint: of so many epochs, or of a place within one or the last place."""
+        """Write a checkpoint: of so many epochs, or within one and on leaving the last."""
         if self.logger is None:
             return None
         state = {
