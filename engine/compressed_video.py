@@ -16,13 +16,13 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from engine.container import open_container
 from engine.file_end import missing_end
 from engine.frame_index import (
     at_constant_rate,
     decoding,
     frame_rate,
     frame_times,
-    open_container,
     read_index,
     said_by,
     seconds,

@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from engine.container import open_container
 from engine.image import one_line
 from engine.video_reader import DEFAULT_FPS, UnreadableVideo
 
@@ -46,15 +47,6 @@ def decoding(path: Path) -> Iterator[None]:
 def said_by(error: av.error.FFmpegError) -> str:
     """What the decoder says."""
     return error.strerror or one_line(error)
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a file for reading.
-
-    "file:" keeps names such as `a:b.mp4` from being taken for a protocol. Tags are of no interest
-    and must not stop us where they are not UTF-8.
-    """
-    return av.open(f"file:{path}", metadata_errors="ignore")
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:

@@ -16,7 +16,8 @@ from av.filter import Graph
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from engine.frame_index import open_container, seconds
+from engine.container import open_container
+from engine.frame_index import seconds
 from engine.video_reader import Sound
 
 _log = logging.getLogger(__name__)

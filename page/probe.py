@@ -4,7 +4,7 @@
 
 LIMITS is a JSON object of seconds, frames, picture_pixels and video_pixels. Prints what is wrong
 with the file, nothing if nothing is. Runs in a process of its own, started for each file, which
-therefore imports neither torch nor the engine.
+therefore imports no torch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 from PIL import Image
+
+from engine.container import open_container
 
 try:
     import resource
@@ -55,7 +57,7 @@ def check_video(path: Path, limits: Mapping[str, int]) -> None:
         Refused: there are too many, or one is too large.
     """
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    with av.open(f"file:{path}", metadata_errors="ignore", options=options) as container:
+    with open_container(path, options=options) as container:
         streams = [
             stream
             for stream in container.streams.video
