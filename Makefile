@@ -1,11 +1,17 @@
-# Each target makes the environment it needs in .venv, once, with python3 alone.
+# Each target makes the environment it needs, once, from one Python alone: python3, or the one named
+# by PYTHON=python3.13. Every version of Python has its own, in .venv/3.13, .venv/3.12, ...
+# OLDEST=1 installs the oldest versions that requirements*.txt allow, in .venv/3.13-oldest.
 
 PYTHON ?= python3
-VENV := .venv
+OLDEST ?=
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := .venv/$(VERSION)$(if $(OLDEST),-oldest)
 BIN := $(VENV)/bin
 DEMO := results/train-demo
 INSTALLED := $(VENV)/.installed
 INSTALLED_APP := $(VENV)/.installed-app
+INSTALL = $(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
+	$(if $(OLDEST),--constraint $(VENV)/oldest.txt)
 
 .PHONY: test lint types tests slow app test-app demo train-demo clean
 
@@ -18,9 +24,9 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-# A process for each core, with a thread each.
+# A process for each core, with a thread each. TESTS=tests/test_video.py runs that file alone.
 tests: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
 
 # What takes minutes: memory over long videos, whole commands in several processes.
 slow: $(INSTALLED)
@@ -32,7 +38,7 @@ app: $(INSTALLED_APP)
 
 # The page used in a real browser, which has to be there: Chromium or Chrome.
 test-app: $(INSTALLED) $(INSTALLED_APP)
-	$(BIN)/python -m pip install --quiet playwright
+	$(INSTALL) playwright
 	$(BIN)/python -m pytest -m browser
 
 # Animates demo/source.png by demo/driving.mp4 with the checkpoint that comes with the project.
@@ -54,14 +60,21 @@ train-demo: $(INSTALLED)
 		--driving_video $(DEMO)/puppets/transfer/transfer-00000/driving \
 		--result_video $(DEMO)/animated.mp4
 
-$(INSTALLED): requirements.txt requirements-dev.txt
+# The bounds name a minimum for each package; turned into exact versions, they install it.
+$(VENV)/.made: requirements.txt requirements-dev.txt requirements-app.txt requirements-export.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "error: $(PYTHON): not Python 3.10 or newer; name one with PYTHON=python3.13" >&2; \
+		exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -r requirements-dev.txt
+	sed -n 's/^\([a-zA-Z-]*\)>=\([^,]*\).*/\1==\2/p' $^ > $(VENV)/oldest.txt
 	touch $@
 
-$(INSTALLED_APP): requirements.txt requirements-app.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -r requirements-app.txt
+$(INSTALLED): $(VENV)/.made
+	$(INSTALL) -r requirements-dev.txt
+	touch $@
+
+$(INSTALLED_APP): $(VENV)/.made
+	$(INSTALL) -r requirements-app.txt
 	touch $@
 
 clean:

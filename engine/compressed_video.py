@@ -30,6 +30,7 @@ from engine.frame_index import (
 )
 from engine.framing import choose_box
 from engine.image import resize_frame, to_rgb
+from engine.reformatting import reformat
 from engine.video_reader import Sound, UnreadableVideo, VideoReader
 
 _log = logging.getLogger(__name__)
@@ -188,14 +189,15 @@ class CompressedReader(VideoReader):
 
     def _convert(self, frame: VideoFrame) -> np.ndarray:
         transparent = any(component.is_alpha for component in frame.format.components)
-        image = frame.to_ndarray(
+        image = reformat(
+            frame,
             format="rgba" if transparent else "rgb24",
             interpolation=CONVERSION,
             src_colorspace=frame.colorspace if frame.colorspace in TAGGED_MATRICES else BT601,
             src_color_range=frame.color_range,
             dst_colorspace=BT601,
             dst_color_range=FULL_RANGE,
-        )
+        ).to_ndarray()
         if transparent:
             image = to_rgb(Image.fromarray(image))
         return turned(self._framed(image), self._matrix)

@@ -15,6 +15,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from engine.reformatting import reformat
 from engine.sound import SoundFormat, SoundTrack, open_track, pulled
 from engine.video_reader import Sound
 
@@ -176,7 +177,8 @@ def common_tick(times: Sequence[Fraction]) -> Fraction:
 def as_yuv(frame: VideoFrame | None) -> Iterator[VideoFrame]:
     """Turn RGB into BT.709 4:2:0."""
     if frame is not None:
-        yield frame.reformat(
+        yield reformat(
+            frame,
             format="yuv420p",
             interpolation=CONVERSION,
             dst_colorspace=BT709,

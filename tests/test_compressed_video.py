@@ -1,5 +1,7 @@
 """Compressed video comes back exactly: every frame, in order and at random, the right way up."""
 
+import multiprocessing
+import os
 import struct
 import weakref
 from pathlib import Path
@@ -12,6 +14,7 @@ from PIL import Image
 
 from engine.compressed_video import CompressedReader
 from engine.video import UnreadableVideo, open_video
+from engine.video_writer import VideoWriter
 
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "10")
 B_FRAMES = (*X264, "-bf", "3", "-b_strategy", "0", "-sc_threshold", "0")  # Always three in a row.
@@ -286,3 +289,23 @@ def test_a_sound_video_has_no_flaws(tmp_path: Path, name: str) -> None:
         write(path, numbered(12))
     with open_video(path) as reader:
         assert reader.flaws() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_reads_and_writes_what_its_parent_does(tmp_path: Path) -> None:
+    def copied(name: str) -> Path:
+        with open_video(clip) as reader, VideoWriter(tmp_path / name, fps=reader.fps) as writer:
+            for frame in reader:
+                writer.write(frame)
+        return tmp_path / name
+
+    clip = encode(tmp_path / "clip.mp4", [frame.repeat(8, 0).repeat(8, 1) for frame in numbered(4)])
+    whole = copied("whole.mp4").read_bytes()
+    with av.open(str(clip)) as container:  # PyAV keeps the threads that this starts.
+        next(container.decode(video=0)).to_ndarray(format="rgb24")
+    child = multiprocessing.get_context("fork").Process(target=copied, args=["forked.mp4"])
+    child.start()
+    child.join(timeout=30)
+    child.kill()
+    assert child.exitcode == 0
+    assert (tmp_path / "forked.mp4").read_bytes() == whole

@@ -40,14 +40,14 @@ def in_processes(
             for result in pool.map(work, jobs):
                 yield result
                 bar.update()
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"{what}: a process was killed, most often for want of memory; "
-                f"lower --workers {workers}, and run this again"
-            ) from error
-        except BaseException:
+        except BaseException as error:
             for process in multiprocessing.active_children():
-                process.kill()  # Or a Ctrl-C would wait until they had done what they are at.
+                process.kill()  # They ignore SIGTERM, and would first finish what they are at.
+            if isinstance(error, BrokenProcessPool):
+                raise UserError(
+                    f"{what}: a process was killed, most often for want of memory; "
+                    f"lower --workers {workers}, and run this again"
+                ) from error
             raise
         finally:
             pool.shutdown(cancel_futures=True)
