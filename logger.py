@@ -6,16 +6,29 @@ All of it in one folder, with config.yaml; `tensorboard --logdir FOLDER` shows t
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from itertools import chain, count
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 from PIL import Image
 
 from engine.board import AT_A_GLANCE, Board
-from engine.checkpoint import best_path, epoch_path, last_path, remove_old, write_checkpoint
+from engine.checkpoint import (
+    best_path,
+    epoch_path,
+    last_path,
+    read_torch_file,
+    remove_old,
+    remove_unfinished,
+    write_checkpoint,
+)
+from engine.errors import UserError
 from engine.output import writing
+from engine.run_lock import RunLock
 from engine.visualizer import TrainingGrid, Visualizer, side_by_side
 
 _FILM_RATE = 12.5  # frames per second
@@ -32,7 +45,8 @@ class Logger:
         resume_step: steps already done; TensorBoard forgets what an earlier run logged after it.
 
     Raises:
-        UserError: the folder cannot be written to; so do the methods, once the disk is full.
+        UserError: another process trains in the folder, or it cannot be written to; the latter by
+            the methods, too, once the disk is full.
     """
 
     def __init__(
@@ -44,18 +58,23 @@ class Logger:
         self.resume_step = resume_step
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        self._lock = RunLock(folder)
+        remove_unfinished(folder)
+        with writing(folder):
             self._log = (folder / "log.txt").open("a", encoding="utf-8")
         self._board = Board(folder, resume_step=resume_step)
 
     def __enter__(self) -> Logger:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        # On a full disk, closing fails once more, and would hide the error that says more.
+        with suppress(*([] if kind is None else [OSError, UserError])):
+            self.close()
 
     def close(self) -> None:
-        self._board.close()
-        self._log.close()
+        with closing(self._lock), closing(self._log):
+            self._board.close()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each named curve in TensorBoard; the name's beginning is its group."""
@@ -105,17 +124,24 @@ class Logger:
         path, content = self.folder / "config.yaml", text.encode()
         with writing(path):
             if path.is_file() and path.read_bytes() != content:
-                path.rename(_free(self.folder / f"config-until-step-{self.resume_step}.yaml"))
-            path.write_bytes(content)
+                kept = _free(self.folder / f"config-until-step-{self.resume_step}.yaml")
+                copyfile(path, kept)
+            unfinished = path.with_name(f".{path.name}.partial")
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
         self._board.code(self.resume_step, "config", text)
 
-    def checkpoint(self, epoch: int, state: dict[str, object], *, best: bool = False) -> Path:
-        """Save the state after `epoch` epochs, if `best` also as the best, and drop the oldest."""
+    def checkpoint(self, epoch: int, state: dict[str, object]) -> Path:
+        """Save the state after `epoch` epochs, and drop the oldest such checkpoint."""
         path = epoch_path(self.folder, epoch)
         write_checkpoint(path, state)
-        remove_old(self.folder, self.keep_checkpoints)
-        if best:
-            write_checkpoint(best_path(self.folder), state)
+        remove_old(path, self.keep_checkpoints)
+        return path
+
+    def best_checkpoint(self, state: dict[str, object]) -> Path:
+        """Save the state as the best; before it is saved otherwise, or a kill would lose it."""
+        path = best_path(self.folder)
+        write_checkpoint(path, state)
         return path
 
     def last_checkpoint(self, state: dict[str, object]) -> Path:
@@ -123,6 +149,13 @@ class Logger:
         path = last_path(self.folder)
         write_checkpoint(path, state)
         return path
+
+    def remove_outdated_last(self, step: int) -> None:
+        """Remove the checkpoint of an earlier stop, unless it is of a later step than `step`."""
+        path = last_path(self.folder)
+        with suppress(UserError):  # it is not there, or damaged
+            if read_torch_file(path).get("step", math.inf) <= step:
+                path.unlink()
 
 
 def readable(value: float) -> str:

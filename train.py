@@ -31,9 +31,11 @@ from engine.build_training import RANDOM_VGG_SEED, build_trainer
 from engine.checkpoint import best_path, read_torch_file, restore_random_state
 from engine.command_line import OneLineErrors, run
 from engine.device import announce, choose_device, keep_freed_memory
+from engine.epoch_record import check_record
 from engine.errors import UserError
 from engine.memory import enough_memory
 from engine.output import make_new_folder
+from engine.sampling import check_sampling
 from engine.training import Trainer
 from engine.visualizer import Visualizer
 from logger import Logger
@@ -209,11 +211,13 @@ def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
     if "random_state" in state:
         restore_random_state(state["random_state"], shared=distributed.world_size() > 1)
     progress = Progress(**{name: state[name] for name in Progress.__annotations__ if name in state})
+    check_record(path, progress.epoch_record)
+    check_sampling(path, progress.sampling)
     if "format" not in state:
         progress.epoch += 1  # theirs is the number of the last epoch done, counted from 0
     best = best_path(path.parent)
-    if best.exists():  # of later epochs, if this checkpoint is not the run's last
-        progress.best_l1 = min(progress.best_l1, read_torch_file(best).get("best_l1", math.inf))
+    if best.exists():  # of an epoch after the checkpoint's, where the run was killed or goes back
+        progress.best_l1 = read_torch_file(best).get("best_l1", math.inf)
     return progress
 
 

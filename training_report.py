@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -25,6 +25,10 @@ class Progress:
     """How far a run has come: whole epochs, steps into the next one, steps in all.
 
     Skipped steps, whose losses or gradients were not finite, count as steps, too.
+
+    Attributes:
+        sampling: settings by which the epoch's steps take their items.
+        epoch_record: of the steps into the next epoch, the state of an EpochRecord.
     """
 
     epoch: int = 0
@@ -33,6 +37,8 @@ class Progress:
     best_l1: float = float("inf")
     skipped_steps: int = 0
     skipped_in_a_row: int = 0
+    sampling: dict[str, int] = field(default_factory=dict)
+    epoch_record: dict[str, object] = field(default_factory=dict)
 
 
 class Telling:
@@ -89,7 +95,7 @@ class Telling:
         """Say that something is wrong, in whichever process it was found."""
         if self._logger is not None:
             self._logger.warning(step, name, text)
-        elif name == "workers_lost":  # all else is found in all processes
+        elif name in ("workers_lost", "no_data"):  # all else is found in all processes
             _log.warning("process %d: %s", distributed.rank(), text)
 
     def is_time_for_a_look(self) -> bool:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ from engine import distributed
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.board import AT_A_GLANCE
 from engine.checkpoint import random_state
-from engine.errors import UserError
+from engine.epoch_record import EpochRecord
+from engine.errors import UserError, WriteError
 from engine.guard import check_skipped
 from engine.interrupt import StopRequest
 from engine.loading import EpochLoader
-from engine.measures import RunningMeans, Stopwatch, with_total
+from engine.measures import RunningMeans
 from engine.memory import enough_memory
+from engine.sampling import describe_difference
 from engine.training import StepResult, Trainer
 from engine.validation import TestScore, score_videos
 from frames_dataset import DatasetRepeater, FramePair
@@ -56,7 +57,9 @@ class Run:
         self.telling = Telling(config, trainer, logger)
         self._saved_at = time.monotonic()
         self._last_good = checkpoint
-        self._stopping = False  # as all processes have agreed
+        # As all processes have agreed: to stop, and to save after the next step.
+        self._stopping = self._saving = False
+        self._record = EpochRecord(trainer.device, progress.epoch_record)
         params = config.train_params
         self.loader = EpochLoader(
             dataset,
@@ -64,11 +67,22 @@ class Run:
             num_workers=params.num_workers,
             seed=seed,
             pin_memory=trainer.device.type == "cuda",
-            warn=partial(self.warn, "workers_lost"),
+            warn=self.warn,
         )
 
     def train(self) -> None:
-        """Go on to the last epoch, or until asked to stop."""
+        """Go on to the last epoch, or until asked to stop.
+
+        Raises:
+            UserError: something is wrong, such as a full disk; it names what to go on from.
+        """
+        try:
+            self.go_on()
+        except WriteError as error:
+            raise UserError(f"{error}, and {self.way_on()}") from error
+
+    def go_on(self) -> None:
+        self.compare_sampling()
         with StopRequest() as stop, self.loader:
             while self.progress.epoch < self.config.train_params.num_epochs:
                 means = self.train_epoch(stop)
@@ -97,8 +111,8 @@ class Run:
         """One walk over the data, or the rest of one; the means of what it measured."""
         progress, first_step = self.progress, self.progress.step_in_epoch
         self.dataset.set_epoch(progress.epoch)
-        losses, signs, times = RunningMeans(), RunningMeans(), Stopwatch()
-        skipped_before, skipped_clips, result = progress.skipped_steps, 0, None
+        record = self._record = EpochRecord(self.trainer.device, progress.epoch_record)
+        signs, result = RunningMeans(), None
         bar = tqdm(
             self.batches(stop),
             desc=f"epoch {progress.epoch + 1}",
@@ -107,24 +121,23 @@ class Run:
             disable=None if distributed.is_first() else True,
         )
         for pair in bar:
-            times.data_arrived()
+            record.times.data_arrived()
             result = self.step(pair)
-            times.step_done()
-            skipped_clips += int(pair.skipped.sum())
+            record.times.step_done()
+            record.add(result, skipped_clips=int(pair.skipped.sum()))
             if result.offender is None:
-                losses.add(result.losses)
                 signs.add(signs_of(result))
             if progress.step % STEPS_BETWEEN_SCALARS == 0:
-                bar.set_postfix_str(self.telling.curves(progress, signs.means(), times.lap()))
+                lap = record.times.lap()
+                bar.set_postfix_str(self.telling.curves(progress, signs.means(), lap))
                 signs = RunningMeans()
             if progress.epoch == 0 and self.telling.is_time_for_a_look():
                 self.draw(0, pair, result)
-            self.save_if_due()
+            self.save_if_agreed()
+        self.keep_record()
         if result is not None and not self._stopping:
             self.draw(progress.epoch + 1, pair, result)
-        counts = {"skipped_clips": skipped_clips}
-        counts["skipped_steps"] = progress.skipped_steps - skipped_before
-        return {**with_total(losses.means()), **times.means(), **counts}
+        return record.means()
 
     def batches(self, stop: StopRequest) -> Iterator[Any]:
         """The rest of the epoch's batches, as long as all processes have one and none is to stop.
@@ -132,27 +145,71 @@ class Run:
         Raises:
             UserError: a process can have no more; what was learned before is saved.
         """
-        epoch, first_step = self.progress.epoch, self.progress.step_in_epoch
-        batches, error = self.loader.batches(epoch, first_step=first_step), None
-        while True:
-            pair = None
-            try:
-                pair = next(batches, None)
-            except UserError as caught:
-                error = caught
-            if self.any_process(stop.received or error is not None):
-                if self.any_process(error is not None):
-                    if self.progress.step:
-                        self.leave()
-                    raise error or UserError(
-                        f"process {distributed.rank()}: another process has no more data; its own "
-                        "message says why"
-                    )
-                self._stopping = True
-                return
-            if pair is None:
-                return
-            yield pair
+        progress = self.progress
+        arriving = self.loader.batches(progress.epoch, first_step=progress.step_in_epoch)
+        pair, is_over, error = None, False, None
+        with closing(arriving):
+            while True:
+                try:
+                    pair = next(arriving) if pair is None and not is_over else pair
+                except StopIteration:
+                    is_over = True
+                except UserError as caught:
+                    error = caught
+                is_waiting = pair is None and not is_over
+                # Whoever has a batch waits here for the others, so that all hear a request.
+                ending, waiting, saving = distributed.agree_on_each(
+                    [stop.received or error is not None, is_waiting, self.is_save_due()],
+                    self.trainer.device,
+                )
+                if ending:
+                    self.end_batches(error)
+                    return
+                if waiting:
+                    continue
+                if is_over:
+                    return
+                self._saving = saving
+                yield pair
+                pair = None
+
+    def end_batches(self, error: UserError | None) -> None:
+        """Agree with the other processes why there are no more batches: all are to stop, or
+
+        Raises:
+            UserError: a process can have no more.
+        """
+        if self.any_process(error is not None):
+            self.keep_record()
+            if self.progress.step:
+                self.leave()
+            raise error or UserError(
+                f"process {distributed.rank()}: another process has no more data; its own "
+                "message says why"
+            )
+        self._stopping = True
+
+    def keep_record(self) -> None:
+        """Have the next checkpoint hold what the epoch's line needs; all processes must do so."""
+        if self.progress.step_in_epoch:
+            self.progress.epoch_record = self._record.state_dict()
+
+    def compare_sampling(self) -> None:
+        """Say where the rest of an epoch that was stopped takes its items otherwise."""
+        progress = self.progress
+        before, progress.sampling = (
+            progress.sampling,
+            {
+                "batch_size": self.config.train_params.batch_size,
+                "seed": self.seed,
+                "num_repeats": self.dataset.num_repeats,
+                "videos": len(self.dataset.dataset),
+                "processes": distributed.world_size(),
+            },
+        )
+        difference = describe_difference(before, progress.sampling)
+        if progress.step_in_epoch and difference:
+            self.warn("epoch_changed", f"going on within epoch {progress.epoch + 1} {difference}")
 
     def step(self, pair: FramePair) -> StepResult:
         """Step on a batch, and count it."""
@@ -200,18 +257,20 @@ class Run:
         """Go on to the next epoch; write this one's line, and save, where that is due."""
         params, progress = self.config.train_params, self.progress
         progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+        progress.epoch_record = {}
         self.trainer.end_epoch()
         if self.logger is None:
             return
         is_last, is_best = progress.epoch == params.num_epochs, False
         if score is not None:
-            is_best = score.l1 < progress.best_l1
+            # Also where it is the same epoch's again, after a kill before its own checkpoint.
+            is_best = score.l1 <= progress.best_l1
             if is_best:
                 progress.best_l1 = score.l1
-            means |= {"test_l1": score.l1, "test_psnr": score.psnr}
-            scores = score.curves().items()
+            scores = score.curves()
+            means |= scores
             self.logger.scalars(
-                progress.step, {f"{AT_A_GLANCE}/{name}": value for name, value in scores}
+                progress.step, {f"{AT_A_GLANCE}/{name}": it for name, it in scores.items()}
             )
             self.logger.film(progress.step, score.film)
         self.logger.scalars(progress.step, {"skipped/clips": means["skipped_clips"]})
@@ -220,6 +279,8 @@ class Run:
         is_well = not progress.skipped_in_a_row
         if is_last or (is_well and (is_best or progress.epoch % params.checkpoint_freq == 0)):
             self.save(best=is_best)
+        if is_last:
+            self.logger.remove_outdated_last(progress.step)
 
     def validate_if_due(self, stop: StopRequest) -> TestScore | None:
         """The test score after the epoch whose steps are done, in the process that writes files."""
@@ -269,18 +330,28 @@ class Run:
             "seed": self.seed,
             "random_state": random_state(),
         }
+        if best:
+            self.saved(self.logger.best_checkpoint(state))
         if self.progress.step_in_epoch or leaving:
             path = self.logger.last_checkpoint(state)
         else:
-            path = self.logger.checkpoint(self.progress.epoch, state, best=best)
+            path = self.logger.checkpoint(self.progress.epoch, state)
+        self.saved(path)
+        return path
+
+    def saved(self, path: Path) -> None:
         self._saved_at = time.monotonic()
         if not self.progress.skipped_in_a_row:
             self._last_good = path
-        return path
 
-    def save_if_due(self) -> None:
-        """Save in the midst of an epoch if the last time was long ago."""
+    def is_save_due(self) -> bool:
+        """Whether this process is the one that saves, and did so long ago."""
         seconds = 60 * self.config.train_params.checkpoint_minutes
-        is_well = not self.progress.skipped_in_a_row
-        if seconds and is_well and time.monotonic() - self._saved_at >= seconds:
+        is_long_ago = time.monotonic() - self._saved_at >= seconds
+        return self.logger is not None and bool(seconds) and is_long_ago
+
+    def save_if_agreed(self) -> None:
+        """Save in the midst of an epoch, where all processes have agreed to."""
+        if self._saving and not self.progress.skipped_in_a_row:
+            self.keep_record()
             self.save()

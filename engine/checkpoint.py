@@ -16,12 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.errors import UserError
+from engine.errors import UserError, WriteError
 
 CHECKPOINT_FORMAT = 1
 _SUFFIX = "-checkpoint.pth.tar"
 _BEST_NAME = "best.pth.tar"
 _LAST_NAME = f"last{_SUFFIX}"
+_UNFINISHED = ".tmp"
 AVERAGE = "average"
 
 State = dict[str, object]
@@ -109,9 +110,9 @@ def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
     """Write a checkpoint atomically: a crash at any moment leaves the previous file whole.
 
     Raises:
-        UserError: the folder cannot be written, or the disk is full.
+        WriteError: the folder cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -120,7 +121,7 @@ def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(
+        raise WriteError(
             f"{path}: cannot be written ({_reason(error)}); free some space or name another folder"
         ) from error
     finally:
@@ -143,13 +144,21 @@ def last_path(folder: Path) -> Path:
     return folder / _LAST_NAME
 
 
-def remove_old(folder: Path, keep: int) -> None:
-    """Remove all but the `keep` numbered checkpoints written last; the best stays."""
-    numbered = sorted(
-        folder.glob(f"{'[0-9]' * 8}{_SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path)
-    )
-    for path in numbered[: max(0, len(numbered) - keep)]:
+def remove_old(written: Path, keep: int) -> None:
+    """Remove the numbered checkpoints before the one just written, but for the last `keep` - 1.
+
+    Later ones stay: they are of a run that was gone back from, and get written over as it advances.
+    """
+    numbered = sorted(written.parent.glob(f"{'[0-9]' * 8}{_SUFFIX}"))
+    up_to_now = [path for path in numbered if path.name <= written.name]
+    for path in up_to_now[:-keep]:
         path.unlink()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what saves that were killed have left of a run's checkpoints."""
+    for path in folder.glob(f".*.pth.tar.*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def random_state() -> State:

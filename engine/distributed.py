@@ -24,6 +24,7 @@ T = TypeVar("T")
 __all__ = [
     "RankShare",
     "agree",
+    "agree_on_each",
     "gather_items",
     "gradients_shared",
     "is_first",
@@ -115,7 +116,15 @@ def gather_items(own: Sequence[T]) -> list[T]:
 
 def agree(flag: bool, device: torch.device) -> bool:
     """Whether any process says yes; all must ask."""
-    return bool(total(torch.tensor(float(flag), device=device)) > 0) if world_size() > 1 else flag
+    return agree_on_each([flag], device)[0]
+
+
+def agree_on_each(flags: Sequence[bool], device: torch.device) -> list[bool]:
+    """Of each flag, whether any process says yes; all must ask."""
+    if world_size() == 1:
+        return list(flags)
+    votes = total(torch.tensor([float(flag) for flag in flags], device=device))
+    return [vote > 0 for vote in votes.tolist()]
 
 
 def wrap(model: nn.Module) -> nn.Module:

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The entry points print it as `error: ...` and leave with exit code 2, without a traceback.
     """
+
+
+class WriteError(UserError):
+    """A file that could not be written, most often since the disk is full."""

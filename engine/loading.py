@@ -1,7 +1,9 @@
-"""Batches from worker processes, also when one of them is killed."""
+"""Batches from worker processes, also when one of them is killed or hangs."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
+from threading import Thread
 from typing import Any
 
 import torch
@@ -12,7 +14,9 @@ from engine.errors import UserError
 from engine.interrupt import ignore_interrupts
 from engine.memory import enough_memory
 from engine.sampling import EpochSampler
+from engine.waiting import LONG_WAIT_SECONDS, read_in_thread, with_notice
 
+_GRACE_SECONDS = 1.0  # for workers to end by themselves
 # What torch says of a worker that has not ended by itself.
 _SIGN_OF_A_LOST_WORKER = "DataLoader worker (pid"
 
@@ -33,7 +37,7 @@ class EpochLoader:
         num_workers: processes that read; 0: this one does.
         seed: of the order, 0 or more.
         pin_memory: whether the batches are to be copied to a GPU.
-        warn: is told of workers that were lost.
+        warn: is told, by a name and in words, of workers that were lost, and of a long wait.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class EpochLoader:
         num_workers: int,
         seed: int,
         pin_memory: bool,
-        warn: Callable[[str], None],
+        warn: Callable[[str, str], None],
     ) -> None:
         self.batch_size = batch_size
         self._dataset = dataset
@@ -75,18 +79,31 @@ class EpochLoader:
         self._end_workers()
 
     def _end_workers(self) -> None:
-        # Without this they last as long as anything refers to the loader, if only a traceback; and
-        # at its exit the program would wait for them forever, since they ignore signals.
-        if self._loader._iterator is not None:
-            self._loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+        """End the workers; those that hang are killed.
+
+        Without this they last as long as anything refers to the loader, if only a traceback; and at
+        its exit the program would wait for them forever, since they ignore signals.
+        """
+        iterator = self._loader._iterator
+        if iterator is None:
+            return
+        # By a thread, since it waits for locks that a worker may hold that hangs or was killed.
+        ending = Thread(target=iterator._shutdown_workers, daemon=True)  # type: ignore[attr-defined]
+        ending.start()
+        ending.join(_GRACE_SECONDS)
+        for worker in iterator._workers:  # type: ignore[attr-defined]
+            worker.kill()
+        ending.join(_GRACE_SECONDS)
 
     def num_steps(self, epoch: int, *, first_step: int) -> int:
         """How many batches the rest of an epoch has."""
         self._sampler.set_epoch(epoch, first_item=first_step * self.batch_size)
         return len(self._sampler) // self.batch_size
 
-    def batches(self, epoch: int, *, first_step: int) -> Iterator[Any]:
+    def batches(self, epoch: int, *, first_step: int) -> Generator[Any, None, None]:
         """The batches of an epoch from one of them on, as torch collates them.
+
+        Yields None each half second for as long as the next batch is not there.
 
         Raises:
             WorkersLostError: for the second time at one batch.
@@ -96,10 +113,13 @@ class EpochLoader:
         while True:
             self._sampler.set_epoch(epoch, first_item=step * self.batch_size)
             try:
-                with enough_memory(f"train_params.num_workers={self._num_workers}", "lower it"):
-                    for batch in self._iterate():
+                with (
+                    enough_memory(f"train_params.num_workers={self._num_workers}", "lower it"),
+                    closing(self._iterate()) as batches,
+                ):
+                    for batch in with_notice(batches, self._notice_long_wait):
                         yield batch
-                        step += 1
+                        step += batch is not None
                 return
             except (RuntimeError, ConnectionError, EOFError) as error:
                 if isinstance(error, RuntimeError) and _SIGN_OF_A_LOST_WORKER not in str(error):
@@ -110,14 +130,27 @@ class EpochLoader:
                         f"lower train_params.num_workers={self._num_workers}"
                     ) from error
             last_lost = step
-            self._warn("a data-loader worker was killed; new ones go on from this step")
+            self._warn(
+                "workers_lost", "a data-loader worker was killed; new ones go on from this step"
+            )
             self._end_workers()
             self._loader = self._start()
 
-    def _iterate(self) -> Iterator[Any]:
+    def _iterate(self) -> Generator[Any, None, None]:
+        """The batches that the sampler now stands for, and None as `batches` says."""
+        if not self._num_workers or self._loader._iterator is not None:
+            # What the last epoch left in the workers is waited for in the thread, too.
+            return read_in_thread(lambda: self._loader)
+        # Here, where the process's GPU is the current device, and may get signals' handlers.
         batches = iter(self._loader)
-        if self._num_workers:
-            # Torch lets the signal raise wherever the program is, be it in the midst of a step.
-            # What waits for a batch finds out by itself.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        return batches
+        # Torch lets the signal raise wherever the program is, be it in the midst of a step.
+        # What waits for a batch finds out by itself.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return read_in_thread(lambda: batches)
+
+    def _notice_long_wait(self) -> None:
+        self._warn(
+            "no_data",
+            f"no training data for {LONG_WAIT_SECONDS:.0f} seconds; see whether the disk with "
+            "dataset_params.root_dir answers, or press Ctrl-C to save and stop",
+        )

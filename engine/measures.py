@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from engine.distributed import total, world_size
+from engine.distributed import is_first, total, world_size
 
 
 class RunningMeans:
@@ -23,6 +23,22 @@ class RunningMeans:
         for name, value in values.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
         self._count += 1
+
+    @property
+    def count(self) -> int:
+        """How many steps were counted."""
+        return self._count
+
+    def sums(self) -> dict[str, float]:
+        """The sum over steps of each value's mean over the processes, which must all ask for it."""
+        return {name: total(value).item() / world_size() for name, value in self._sums.items()}
+
+    def restore(self, sums: Mapping[str, float], count: int, device: torch.device) -> None:
+        """Go on from what `sums` and `count` were; all processes must do so."""
+        # The first has all of it; a single process, the very bits that it had.
+        share = world_size() if is_first() else 0
+        self._sums = {name: torch.tensor(it * share, device=device) for name, it in sums.items()}
+        self._count = count
 
     def means(self) -> dict[str, float]:
         """The mean of each value over the processes, which must all ask for it.
@@ -55,6 +71,18 @@ class Stopwatch:
         self._started = time.monotonic()
         self._waiting, self._total, self._steps = 0.0, 0.0, 0
         self._lap = (0.0, 0.0, 0)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were timed."""
+        return self._steps
+
+    def restore(self, means: Mapping[str, float], steps: int) -> None:
+        """Go on from what `means` were after so many steps."""
+        self._total = means["seconds_per_step"] * steps
+        self._waiting = means["seconds_waiting_for_data"] * steps
+        self._steps = steps
+        self._lap = (self._total, self._waiting, self._steps)
 
     def data_arrived(self) -> None:
         self._waiting += time.monotonic() - self._started

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.errors import UserError
+from engine.errors import UserError, WriteError
 
 _FRAME_NAME = re.compile(r"\d{8}\.png")
 
@@ -58,13 +58,13 @@ def writing(path: Path) -> Iterator[None]:
     """Let a block write a file.
 
     Raises:
-        UserError: it could not.
+        WriteError: it could not.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(
+        raise WriteError(
             f"{path}: cannot be written ({reason}); free some space or name another folder"
         ) from error
 

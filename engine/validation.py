@@ -2,12 +2,14 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, takewhile
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from engine.animator import Animator
 from engine.clip import open_clip
@@ -15,6 +17,7 @@ from engine.evaluation import Rebuilt, rebuild
 from engine.image import to_frame
 from engine.metrics import l1, psnr
 from engine.video import UnreadableVideo
+from engine.waiting import LONG_WAIT_SECONDS, read_in_thread, with_notice
 
 _FILM_FRAMES = 40
 _log = logging.getLogger(__name__)
@@ -69,15 +72,14 @@ def score_videos(
         if stopped():
             return _UNSCORED
         try:
-            with open_clip(path, frame_shape=frame_shape) as clip:
-                frames = takewhile(lambda _: not stopped(), islice(clip, max_frames))
-                score, shown = _score(rebuild(animator, frames))
+            with closing(_read(path, frame_shape, max_frames, stopped)) as frames:
+                numbers, shown = _score(rebuild(animator, frames))
         except UnreadableVideo as error:
             _log.warning("skipping a test video: %s", error)
             continue
         if stopped():
             return _UNSCORED
-        scores.append(score)
+        scores.append(np.mean(numbers, axis=0).tolist())
         film = film or shown
     if not scores:
         return _UNSCORED
@@ -85,8 +87,36 @@ def score_videos(
     return TestScore(mean_l1, mean_psnr, copy_l1, film)
 
 
-def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[dict[str, np.ndarray]]]:
-    """The numbers of TestScore for one video, and its film."""
+def _read(
+    path: Path,
+    frame_shape: tuple[int, int, int],
+    max_frames: int | None,
+    stopped: Callable[[], bool],
+) -> Generator[Tensor, None, None]:
+    """The frames of a video, (C, H, W), until it is to stop, even where the disk hangs."""
+
+    def read() -> Iterator[Tensor]:
+        with open_clip(path, frame_shape=frame_shape) as clip:
+            yield from islice(clip, max_frames)
+
+    def notice() -> None:
+        _log.warning(
+            "%s: no frame for %.0f seconds; see whether its disk answers, or press Ctrl-C to save "
+            "and stop",
+            path,
+            LONG_WAIT_SECONDS,
+        )
+
+    with closing(read_in_thread(read)) as frames:
+        for frame in with_notice(frames, notice):
+            if stopped():
+                return
+            if frame is not None:
+                yield frame
+
+
+def _score(video: Iterable[Rebuilt]) -> tuple[list[list[float]], list[dict[str, np.ndarray]]]:
+    """The numbers of TestScore for each frame of a video, and its film."""
     numbers: list[list[float]] = []
     film: list[dict[str, np.ndarray]] = []
     for frame in video:
@@ -95,5 +125,4 @@ def _score(video: Iterable[Rebuilt]) -> tuple[list[float], list[dict[str, np.nda
         if len(film) < _FILM_FRAMES:
             seen = {"first frame": frame.first, "true": truth, "rebuilt": prediction}
             film.append({title: to_frame(image) for title, image in seen.items()})
-    means: list[float] = np.mean(numbers, axis=0).tolist()
-    return means, film
+    return numbers, film

@@ -26,6 +26,7 @@ from engine.checkpoint import (
     random_state,
     read_torch_file,
     remove_old,
+    remove_unfinished,
     restore_random_state,
     write_checkpoint,
 )
@@ -168,20 +169,43 @@ def test_a_place_that_is_no_folder_is_one_line(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_the_checkpoints_written_last_stay_and_so_does_the_best(tmp_path: Path) -> None:
-    """A run that goes on from an early epoch writes lower numbers than those that lie there."""
-    order = [7, 8, 9, 2, 3]
-    for time, epoch in enumerate(order):
+@pytest.mark.parametrize("times", [(1, 2, 3, 4), (4, 3, 2, 1)])
+def test_the_newest_checkpoints_stay_whatever_the_clock_says(
+    tmp_path: Path, times: tuple[int, ...]
+) -> None:
+    for epoch, time in zip((8, 9, 10, 11), times, strict=True):
         write_checkpoint(epoch_path(tmp_path, epoch), STATE)
         os.utime(epoch_path(tmp_path, epoch), (time, time))
     others = [best_path(tmp_path), tmp_path / "mine-checkpoint.pth.tar", tmp_path / "log.txt"]
     for other in others:
         other.write_text("kept")
-    remove_old(tmp_path, 3)
-    stay = [epoch_path(tmp_path, epoch) for epoch in (9, 2, 3)]
+    remove_old(epoch_path(tmp_path, 11), 4)
+    assert len(set(tmp_path.iterdir())) == 7
+    remove_old(epoch_path(tmp_path, 11), 2)
+    stay = [epoch_path(tmp_path, epoch) for epoch in (10, 11)]
     assert set(tmp_path.iterdir()) == {*stay, *others}
-    remove_old(tmp_path, 5)
-    assert set(tmp_path.iterdir()) == {*stay, *others}
+    remove_old(epoch_path(tmp_path, 11), 1)
+    assert set(tmp_path.iterdir()) == {stay[1], *others}
+
+
+def test_later_checkpoints_than_the_one_just_written_stay(tmp_path: Path) -> None:
+    """They are there where a run goes on from an early epoch."""
+    for epoch in (7, 8, 9, 2, 3):
+        write_checkpoint(epoch_path(tmp_path, epoch), STATE)
+    remove_old(epoch_path(tmp_path, 3), 1)
+    assert set(tmp_path.iterdir()) == {epoch_path(tmp_path, epoch) for epoch in (3, 7, 8, 9)}
+
+
+def test_only_what_killed_saves_left_is_removed(tmp_path: Path) -> None:
+    write_checkpoint(epoch_path(tmp_path, 1), STATE)
+    (tmp_path / ".00000001-checkpoint.pth.tar.4711.tmp").write_text("half")
+    (tmp_path / ".best.pth.tar.12.tmp").write_text("half")
+    (tmp_path / ".notes.tmp").write_text("mine")
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "00000001-checkpoint.pth.tar",
+        ".notes.tmp",
+    }
 
 
 # ----- reading

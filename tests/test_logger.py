@@ -74,10 +74,11 @@ def test_the_picture_of_an_epoch_is_a_png_of_the_whole_grid(tmp_path: Path) -> N
 
 def test_the_newest_checkpoints_and_the_best_stay(tmp_path: Path) -> None:
     with open_logger(tmp_path, keep_checkpoints=2) as logger:
-        paths = [
-            logger.checkpoint(epoch, {"epoch": epoch}, best=epoch in (1, 2))
-            for epoch in range(1, 6)
-        ]
+        paths = []
+        for epoch in range(1, 6):
+            if epoch in (1, 2):
+                logger.best_checkpoint({"epoch": epoch})
+            paths.append(logger.checkpoint(epoch, {"epoch": epoch}))
     best = tmp_path / "best.pth.tar"
     assert sorted(tmp_path.glob("*.pth.tar")) == [*paths[-2:], best]
     assert read_torch_file(paths[-1])["epoch"] == 5

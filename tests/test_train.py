@@ -55,6 +55,7 @@ LAYOUT = {
     *(f"optimizer_{name}" for name in Networks._fields),
     *("format", "config", "epoch", "step", "step_in_epoch", "best_l1", "seed"),
     *("schedulers", "random_state", "average", "skipped_steps", "skipped_in_a_row"),
+    *("sampling", "epoch_record"),
 }
 
 

@@ -8,8 +8,7 @@ error in its third step; with HARM=0:kill:3, number 0 is killed there; with HARM
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -43,12 +42,17 @@ def harmed(what: str, at_step: int) -> Callable[..., StepResult]:
     return stepping
 
 
-def starved(at_step: int) -> Callable[..., Iterator[Any]]:
+def starved(at_step: int) -> Callable[..., Generator[Any, None, None]]:
     """An EpochLoader.batches whose workers are lost for good before it has given so many."""
     batches = EpochLoader.batches
 
-    def giving(loader: EpochLoader, epoch: int, *, first_step: int) -> Iterator[Any]:
-        yield from islice(batches(loader, epoch, first_step=first_step), at_step - 1)
+    def giving(loader: EpochLoader, epoch: int, *, first_step: int) -> Generator[Any, None, None]:
+        count = 1
+        for batch in batches(loader, epoch, first_step=first_step):
+            if count == at_step:
+                break
+            yield batch
+            count += batch is not None
         raise WorkersLostError("data-loader workers: were killed twice; lower their number")
 
     return giving
