@@ -1,16 +1,17 @@
 """One training run: epochs of steps, and what is measured, shown, checked and saved on the way."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from tqdm import tqdm
 
 from config.schema import Config, to_dict
 from engine import distributed
+from engine.agreed_batches import AgreedBatches
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.board import AT_A_GLANCE
 from engine.checkpoint import random_state
@@ -57,8 +58,7 @@ class Run:
         self.telling = Telling(config, trainer, logger)
         self._saved_at = time.monotonic()
         self._last_good = checkpoint
-        # As all processes have agreed: to stop, and to save after the next step.
-        self._stopping = self._saving = False
+        self._stopping = False  # as all processes have agreed
         self._record = EpochRecord(trainer.device, progress.epoch_record)
         params = config.train_params
         self.loader = EpochLoader(
@@ -113,8 +113,14 @@ class Run:
         self.dataset.set_epoch(progress.epoch)
         record = self._record = EpochRecord(self.trainer.device, progress.epoch_record)
         signs, result = RunningMeans(), None
+        batches = AgreedBatches(
+            self.loader.batches(progress.epoch, first_step=first_step),
+            is_to_stop=lambda: stop.received,
+            is_save_due=self.is_save_due,
+            device=self.trainer.device,
+        )
         bar = tqdm(
-            self.batches(stop),
+            batches,
             desc=f"epoch {progress.epoch + 1}",
             total=self.loader.num_steps(progress.epoch, first_step=first_step),
             unit="step",
@@ -133,61 +139,29 @@ class Run:
                 signs = RunningMeans()
             if progress.epoch == 0 and self.telling.is_time_for_a_look():
                 self.draw(0, pair, result)
-            self.save_if_agreed()
+            if batches.is_save_due and not progress.skipped_in_a_row:
+                self.keep_record()
+                self.save()
         self.keep_record()
+        if batches.is_failed:
+            self.end_failed(batches.error)
+        self._stopping = batches.is_stopped
         if result is not None and not self._stopping:
             self.draw(progress.epoch + 1, pair, result)
         return record.means()
 
-    def batches(self, stop: StopRequest) -> Iterator[Any]:
-        """The rest of the epoch's batches, as long as all processes have one and none is to stop.
+    def end_failed(self, error: UserError | None) -> NoReturn:
+        """End the run, since a process can have no more data; what was learned before is saved.
 
         Raises:
-            UserError: a process can have no more; what was learned before is saved.
+            UserError: always.
         """
-        progress = self.progress
-        arriving = self.loader.batches(progress.epoch, first_step=progress.step_in_epoch)
-        pair, is_over, error = None, False, None
-        with closing(arriving):
-            while True:
-                try:
-                    pair = next(arriving) if pair is None and not is_over else pair
-                except StopIteration:
-                    is_over = True
-                except UserError as caught:
-                    error = caught
-                is_waiting = pair is None and not is_over
-                # Whoever has a batch waits here for the others, so that all hear a request.
-                ending, waiting, saving = distributed.agree_on_each(
-                    [stop.received or error is not None, is_waiting, self.is_save_due()],
-                    self.trainer.device,
-                )
-                if ending:
-                    self.end_batches(error)
-                    return
-                if waiting:
-                    continue
-                if is_over:
-                    return
-                self._saving = saving
-                yield pair
-                pair = None
-
-    def end_batches(self, error: UserError | None) -> None:
-        """Agree with the other processes why there are no more batches: all are to stop, or
-
-        Raises:
-            UserError: a process can have no more.
-        """
-        if self.any_process(error is not None):
-            self.keep_record()
-            if self.progress.step:
-                self.leave()
-            raise error or UserError(
-                f"process {distributed.rank()}: another process has no more data; its own "
-                "message says why"
-            )
-        self._stopping = True
+        if self.progress.step:
+            self.leave()
+        raise error or UserError(
+            f"process {distributed.rank()}: another process has no more data; its own message says "
+            "why"
+        )
 
     def keep_record(self) -> None:
         """Have the next checkpoint hold what the epoch's line needs; all processes must do so."""
@@ -197,16 +171,14 @@ class Run:
     def compare_sampling(self) -> None:
         """Say where the rest of an epoch that was stopped takes its items otherwise."""
         progress = self.progress
-        before, progress.sampling = (
-            progress.sampling,
-            {
-                "batch_size": self.config.train_params.batch_size,
-                "seed": self.seed,
-                "num_repeats": self.dataset.num_repeats,
-                "videos": len(self.dataset.dataset),
-                "processes": distributed.world_size(),
-            },
-        )
+        before = progress.sampling
+        progress.sampling = {
+            "batch_size": self.config.train_params.batch_size,
+            "seed": self.seed,
+            "num_repeats": self.dataset.num_repeats,
+            "videos": len(self.dataset.dataset),
+            "processes": distributed.world_size(),
+        }
         difference = describe_difference(before, progress.sampling)
         if progress.step_in_epoch and difference:
             self.warn("epoch_changed", f"going on within epoch {progress.epoch + 1} {difference}")
@@ -349,9 +321,3 @@ class Run:
         seconds = 60 * self.config.train_params.checkpoint_minutes
         is_long_ago = time.monotonic() - self._saved_at >= seconds
         return self.logger is not None and bool(seconds) and is_long_ago
-
-    def save_if_agreed(self) -> None:
-        """Save in the midst of an epoch, where all processes have agreed to."""
-        if self._saving and not self.progress.skipped_in_a_row:
-            self.keep_record()
-            self.save()
