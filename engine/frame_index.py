@@ -7,7 +7,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 from typing import NamedTuple
 
 import av
@@ -18,7 +20,10 @@ from av.video.stream import VideoStream
 
 from engine.container import open_container
 from engine.image import one_line
+from engine.last_frame import Shown, end_of_last
 from engine.video_reader import DEFAULT_FPS, UnreadableVideo
+
+HARDLY_SEEN = Fraction(1, 100)  # seconds by which a last frame may miss the rate of the others
 
 
 class FrameIndex(NamedTuple):
@@ -67,7 +72,7 @@ def read_index(
     """
     first: VideoFrame | None = None
     times: list[int | None] = []
-    ends: list[int] = []
+    packets: list[Shown] = []
     keyframe_times: list[int] = []
     cut_short = False
     for packet in container.demux(stream):
@@ -80,8 +85,8 @@ def read_index(
             keyframe_times.append(packet.pts)
         if not packet.is_discard:  # Hidden by an edit list, though others may need it.
             times.append(packet.pts)
-            if packet.pts is not None and packet.duration:
-                ends.append(packet.pts + packet.duration)
+            if packet.pts is not None:
+                packets.append(Shown(packet.pts, packet.duration or 0))
     if cut_short:
         raise UnreadableVideo(f"{path}: the file is cut short; copy or download it again")
     if first is None:
@@ -92,10 +97,8 @@ def read_index(
     if invented or len(known) < len(times) or first.pts not in known:
         return FrameIndex(list(range(count_frames(path))), None, [], timed=False), first
     shown = known[bisect_left(known, first.pts) :]
-    end = max(ends, default=0)
-    return FrameIndex(
-        shown, end if end > shown[-1] else None, sorted(keyframe_times), timed=True
-    ), first
+    end = end_of_last(packets, container=container, stream=stream, path=path)
+    return FrameIndex(shown, end, sorted(keyframe_times), timed=True), first
 
 
 def count_frames(path: Path) -> int:
@@ -107,7 +110,7 @@ def count_frames(path: Path) -> int:
 def frame_rate(stream: VideoStream, index: FrameIndex) -> Fraction:
     """Take the rate that the file declares, unless its times drift from it by half a frame."""
     declared = [rate for rate in (stream.guessed_rate, stream.average_rate) if rate]
-    intervals = len(index.times) - 1  # Few files are right about how long the last frame lasts.
+    intervals = len(index.times) - 1
     if not index.timed or not intervals or stream.time_base is None:
         return declared[0] if declared else DEFAULT_FPS
     seconds = (index.times[-1] - index.times[0]) * stream.time_base
@@ -125,10 +128,13 @@ def frame_times(
         return None
     start, tick = index.times[0], stream.time_base
     ticks = [time - start for time in index.times]
-    if at_constant_rate(ticks, fps, tick=tick):
-        return None
     begins = [time * tick for time in ticks]
-    end = begins[-1] + 1 / fps if index.end is None else (index.end - start) * tick
+    usual = median_low(b - a for a, b in pairwise(begins)) if len(begins) > 1 else 1 / fps
+    end = begins[-1] + usual if index.end is None else (index.end - start) * tick
+    tolerance = min(max(2 * tick, HARDLY_SEEN), 1 / (4 * fps))
+    ends_in_time = index.end is None or abs(end - len(ticks) / fps) <= tolerance
+    if ends_in_time and at_constant_rate(ticks, fps, tick=tick):
+        return None
     return (*begins, end)
 
 

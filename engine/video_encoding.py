@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import av
@@ -41,6 +42,7 @@ class Encoding(NamedTuple):
         sound: None if the container has none.
         tick: the unit of time, in seconds; None if any will do.
         shortest: how many ticks a frame lasts at least.
+        varying: options for the encoder, besides, where the rate varies.
     """
 
     encoder: str
@@ -49,13 +51,18 @@ class Encoding(NamedTuple):
     sound: SoundFormat | None
     tick: Fraction | None = None
     shortest: int = 1
+    varying: Mapping[str, str] = MappingProxyType({})
 
 
 _H264 = {"crf": "18"}
+# MP4 and QuickTime store how far apart frames are decoded. With B-frames, that is another order
+# than the one in which they are shown, and how long the last one is shown has no place of its own.
+_IN_ORDER = {"bf": "0"}
+_IN_FRONT = {"movflags": "+faststart"}
 _VP9 = {"crf": "20", "b": "0", "deadline": "good", "cpu-used": "2", "row-mt": "1"}
 ENCODINGS = {
-    ".mp4": Encoding("libx264", _H264, {"movflags": "+faststart"}, _MP4_SOUND),
-    ".mov": Encoding("libx264", _H264, {"movflags": "+faststart"}, _MOV_SOUND),
+    ".mp4": Encoding("libx264", _H264, _IN_FRONT, _MP4_SOUND, varying=_IN_ORDER),
+    ".mov": Encoding("libx264", _H264, _IN_FRONT, _MOV_SOUND, varying=_IN_ORDER),
     ".mkv": Encoding("libx264", _H264, {}, _MKV_SOUND),
     ".webm": Encoding("libvpx-vp9", _VP9, {}, _WEBM_SOUND),
     # Players slow down GIFs of more than 50 frames per second.
@@ -97,10 +104,11 @@ class FrameEncoder:
         height, width = size
         self._missing = (0, 0) if encoding.encoder == "gif" else (height % 2, width % 2)
         self._prepared: Callable[[VideoFrame | None], Iterator[VideoFrame]] = as_yuv
+        options = {**encoding.options, **(encoding.varying if times is not None else {})}
         self._stream = cast(
             VideoStream,
             self._output.add_stream(
-                encoding.encoder, rate=fps, options=dict(encoding.options), time_base=self._tick
+                encoding.encoder, rate=fps, options=options, time_base=self._tick
             ),
         )
         if encoding.encoder == "gif":
