@@ -1,9 +1,9 @@
 """Videos on disk -> training pairs, test videos, animation pairs.
 
 A dataset is a folder of videos, each of a kind that `engine.video.open_video` reads: a compressed
-video, a GIF, a folder of frames, one image of frames side by side. No global random state is read
-or changed: every draw has its own generator, seeded by what identifies it, so that one seed gives
-the same batches with any number of workers.
+video, an animated picture, a folder of frames, one image of frames side by side. No global random
+state is read or changed: every draw has its own generator, seeded by what identifies it, so that
+one seed gives the same batches with any number of workers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from torch.utils.data import Dataset
 
 from engine.errors import UserError
 from engine.frame_cache import FrameCache
-from engine.image import IMAGE_SUFFIXES
 from engine.listing import by_id, list_videos, split_videos
 from engine.pair_lists import AnimationPair, PairedDataset
 from engine.video import UnreadableVideo, open_video, resize_frame, to_tensor
@@ -47,8 +46,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=gc.freeze)
 
 _MAX_TRIES = 100  # videos in a row that cannot be used, before training gives up
-
-_DECODED_WHOLE = IMAGE_SUFFIXES | {".gif"}  # to show one frame of these, all are decoded
 
 # In each worker process. It holds 340 clips of 64 frames at 64x64, or 42 of 32 frames at 256x256.
 _CACHE_BYTES = 256 * 2**20
@@ -153,10 +150,13 @@ class TrainingPairs(Dataset[FramePair]):
         """Two different frames, uint8 (H, W, 3). Raises UnreadableVideo."""
         frames = self._cache.get(video)
         if frames is None:
-            with open_video(video, frame_width=self._size[1]) as reader:
+            with open_video(video, frame_size=self._size) as reader:
                 if reader.num_frames < 2:
-                    raise UnreadableVideo(f"{video}: has one frame, a training pair takes two")
-                if video.is_dir() or video.suffix.lower() not in _DECODED_WHOLE:
+                    raise UnreadableVideo(
+                        f"{video}: has one frame, a training pair takes two; remove it"
+                    )
+                height, width = self._size
+                if reader.seekable or 3 * reader.num_frames * height * width > _CACHE_BYTES:
                     indices = _two_of(reader.num_frames, rng)
                     return [resize_frame(frame, self._size) for frame in reader.frames(indices)]
                 frames = [resize_frame(frame, self._size) for frame in reader]

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.errors import UserError
 from engine.framing import Box, choose_box
 from engine.image import resize_frame, to_tensor
-from engine.video import Sound, VideoReader, bare_name, open_video
+from engine.video import Sound, UnreadableVideo, VideoReader, bare_name, open_video
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,25 @@ class Clip:
 def open_clip(path: Path, *, frame_shape: tuple[int, int, int]) -> Clip:
     """Open a video of any kind, its frames resized to frame_shape (H, W, C).
 
-    W is also how wide a frame is in an image of frames side by side. Raises UnreadableVideo, a
-    UserError, if the video is damaged or none, here or while its frames are read.
+    This is also the size of each frame in an image of frames side by side. Raises UnreadableVideo,
+    a UserError, if the video is damaged or none, here or while its frames are read.
     """
-    return Clip(open_video(path, frame_width=frame_shape[1]), frame_shape[:2])
+    return Clip(open_video(path, frame_size=frame_shape[:2]), frame_shape[:2])
 
 
 def open_cut_clip(path: Path, *, frame_shape: tuple[int, int, int], chosen: Box | None) -> Clip:
     """As open_clip, but frames of another aspect are cut, as choose_box does it, not stretched.
 
-    Raises UserError, too, if `chosen` does not lie within the frames.
+    Raises UserError, too, if it is a still picture, or `chosen` does not lie within the frames.
     """
     clip = open_clip(path, frame_shape=frame_shape)
     reader = clip.reader
     try:
+        if reader.is_still:
+            raise UnreadableVideo(
+                f"{path}: a still picture, which does not move; choose a video, an animated "
+                "picture, or a folder of frames"
+            )
         size = (reader.height, reader.width)
         return replace(clip, box=choose_box(size, clip.size, chosen=chosen, name=path))
     except UserError:

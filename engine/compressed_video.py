@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
 import av
 import numpy as np
+from av.codec.context import CodecContext
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from PIL import Image
+from av.video.stream import VideoStream
 
 from engine.container import open_container
+from engine.deinterlacing import deinterlaced
 from engine.file_end import missing_end
 from engine.frame_index import (
-    at_constant_rate,
     decoding,
     frame_rate,
     frame_times,
@@ -29,20 +31,16 @@ from engine.frame_index import (
     video_stream,
 )
 from engine.framing import choose_box
-from engine.image import resize_frame, to_rgb
-from engine.reformatting import reformat
-from engine.video_reader import Sound, UnreadableVideo, VideoReader
+from engine.image import check_pixels, resize_frame
+from engine.pixels import display_matrix, frame_to_rgb, turned
+from engine.video_reader import Sound, UnreadableVideo, VideoReader, unreadable
 
 _log = logging.getLogger(__name__)
 
-# YCbCr matrices that FFmpeg's frames and its scaler number alike: BT.709, SMPTE 240M, BT.2020.
-# Frames with any other tag, or with none, are read as BT.601, as ffmpeg does.
-TAGGED_MATRICES = frozenset({1, 7, 9})
-BT601 = 5
-FULL_RANGE = 2
-# Bilinear, accurate rounding, full chroma interpolation: without the latter two every level comes
-# out about 1 too dark. In numbers, since not every PyAV has names for them.
-CONVERSION = 0x2 | 0x40000 | 0x2000
+# FFmpeg's own decoders of these leave out the transparency that WebM may add to them.
+_DECODERS_OF_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+Decode = Callable[[Packet], Sequence[VideoFrame]]
 
 
 class CompressedReader(VideoReader):
@@ -50,7 +48,8 @@ class CompressedReader(VideoReader):
 
     A frame that the decoder drops shows the picture before it, so that iteration and random
     access agree on every index. Pixels that are not square are made so. Frames of another size than
-    the first are shown at that of the first; what has another aspect is cut to it.
+    the first are shown at that of the first; what has another aspect is cut to it. Interlaced
+    frames are deinterlaced, high dynamic range is tone-mapped, and transparency shown over white.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +58,15 @@ class CompressedReader(VideoReader):
         with decoding(path):
             self._container = open_container(path)
             self._stream = video_stream(self._container, path)
+            with unreadable():
+                check_pixels(path, self._stream.width, self._stream.height)
             # Frame threads would decode past the frame that is wanted, again at every seek.
             self._stream.thread_type = "SLICE"
             self._index, self._first = read_index(self._container, self._stream, path)
         self.num_frames = len(self._index.times)
         self.codec = self._stream.codec_context.name
+        self.is_still = self._container.format.name.endswith(("_pipe", "image2"))
+        self._transfer = self._stream.codec_context.color_trc
         self.fps = frame_rate(self._stream, self._index)
         self.times = frame_times(self._stream, self._index, self.fps)
         if self._container.streams.audio:
@@ -76,7 +79,7 @@ class CompressedReader(VideoReader):
     def __iter__(self) -> Iterator[np.ndarray]:
         for text in self._missing():
             self._warn(text)
-        return map(self._convert, self._decoded(self._warn))
+        return map(self._convert, deinterlaced(self._decoded(self._warn)))
 
     def flaws(self) -> list[str]:
         found = self._missing()
@@ -124,7 +127,20 @@ class CompressedReader(VideoReader):
         with open_container(self.path) as container:
             stream = video_stream(container, self.path)
             stream.thread_type = "AUTO"
-            yield from container.decode(stream)
+            decode = self._new_decoder(stream)
+            for packet in container.demux(stream):
+                yield from decode(packet)
+
+    def _new_decoder(self, stream: VideoStream) -> Decode:
+        """What decodes the packets of a stream, from its start or from where it was sought to."""
+        name = _DECODERS_OF_ALPHA.get(stream.codec_context.name)
+        tags = {key.lower(): value for key, value in stream.metadata.items()}
+        if name is None or tags.get("alpha_mode") != "1":
+            return stream.decode
+        if name not in av.codecs_available:
+            self._warn(f"its transparency is left out; to show it takes FFmpeg with {name}")
+            return stream.decode
+        return cast(VideoCodecContext, CodecContext.create(name, "r")).decode
 
     def _warn(self, text: str) -> None:
         """Say it once, however often the video is read."""
@@ -133,7 +149,22 @@ class CompressedReader(VideoReader):
             _log.warning("%s: %s", self.path, text)
 
     def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        found: dict[int, np.ndarray] = {}
+        found = self._pick(indices)
+        interlaced = [index for index, frame in found.items() if frame.interlaced_frame]
+        beside = {near for index in interlaced for near in self._with_neighbours(index)}
+        around = found | self._pick(beside - found.keys())
+        for index in interlaced:
+            nearby = self._with_neighbours(index)
+            made = list(deinterlaced(around[near] for near in nearby))
+            found[index] = made[nearby.index(index)]
+        return [self._convert(found[index]) for index in indices]
+
+    def _with_neighbours(self, index: int) -> range:
+        return range(max(0, index - 1), min(index + 2, self.num_frames))
+
+    def _pick(self, indices: Iterable[int]) -> dict[int, VideoFrame]:
+        """Decode the frames at these indices, and as few others as possible."""
+        found: dict[int, VideoFrame] = {}
         for keyframe, group in groupby(sorted(set(indices)), key=self._keyframe_before):
             wanted = list(group)
             picked = None
@@ -141,7 +172,7 @@ class CompressedReader(VideoReader):
             for start in range(keyframe, max(keyframe - 2, -1), -1):
                 picked = picked or self._pick_after(self._index.keyframe_times[start], wanted)
             found |= picked or self._pick_from_start(wanted)
-        return [found[index] for index in indices]
+        return found
 
     def _keyframe_before(self, index: int) -> int:
         """Number the last keyframe shown no later than this frame; -1 if there is none.
@@ -151,13 +182,14 @@ class CompressedReader(VideoReader):
         """
         return bisect_right(self._index.keyframe_times, self._index.times[index]) - 1
 
-    def _pick_after(self, start: int, wanted: list[int]) -> dict[int, np.ndarray] | None:
+    def _pick_after(self, start: int, wanted: list[int]) -> dict[int, VideoFrame] | None:
         """Decode ascending indices from the keyframe at time `start`; None if that fails."""
         times = self._index.times
         first = times[bisect_left(times, start)]
         pending = {times[index]: index for index in wanted}
         begun = False
-        found: dict[int, np.ndarray] = {}
+        found: dict[int, VideoFrame] = {}
+        decode = self._new_decoder(self._stream)
         with decoding(self.path):
             try:
                 self._container.seek(start, stream=self._stream)
@@ -165,10 +197,10 @@ class CompressedReader(VideoReader):
                 return None
             for packet in self._container.demux(self._stream):
                 self._skip_unless(packet.pts in (None, first) or packet.pts in pending)
-                for frame in packet.decode():
+                for frame in decode(packet):
                     begun = begun or frame.pts == first
                     if begun and frame.pts in pending:
-                        found[pending.pop(frame.pts)] = self._convert(frame)
+                        found[pending.pop(frame.pts)] = frame
                     if not pending:
                         return found
                     if frame.pts is None or frame.pts >= (min(pending) if begun else first):
@@ -183,23 +215,12 @@ class CompressedReader(VideoReader):
         if self._stream.codec_context.name == "h264":
             self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
 
-    def _pick_from_start(self, wanted: list[int]) -> dict[int, np.ndarray]:
+    def _pick_from_start(self, wanted: list[int]) -> dict[int, VideoFrame]:
         frames = zip(range(wanted[-1] + 1), self._decoded(self._warn), strict=False)
-        return {index: self._convert(frame) for index, frame in frames if index in wanted}
+        return {index: frame for index, frame in frames if index in wanted}
 
     def _convert(self, frame: VideoFrame) -> np.ndarray:
-        transparent = any(component.is_alpha for component in frame.format.components)
-        image = reformat(
-            frame,
-            format="rgba" if transparent else "rgb24",
-            interpolation=CONVERSION,
-            src_colorspace=frame.colorspace if frame.colorspace in TAGGED_MATRICES else BT601,
-            src_color_range=frame.color_range,
-            dst_colorspace=BT601,
-            dst_color_range=FULL_RANGE,
-        ).to_ndarray()
-        if transparent:
-            image = to_rgb(Image.fromarray(image))
+        image = frame_to_rgb(frame, transfer=self._transfer)
         return turned(self._framed(image), self._matrix)
 
     def _framed(self, image: np.ndarray) -> np.ndarray:
@@ -212,42 +233,3 @@ class CompressedReader(VideoReader):
     def _square_size(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) of a stored picture once its pixels are square."""
         return height, max(1, round(width * self._pixel_aspect))
-
-
-class GifReader(CompressedReader):
-    """An animated GIF. Its frames build on each other, so random access decodes and keeps all."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        with decoding(path), open_container(path) as container:
-            delays = [packet.duration or 0 for packet in container.demux(video=0) if packet.size]
-        tick = Fraction(1, 100)
-        ticks = list(accumulate([0, *delays[-self.num_frames :]]))
-        moments = tuple(time * tick for time in ticks)
-        self.fps = self.num_frames / moments[-1]
-        # Unlike other files, a GIF is right about how long its last frame lasts.
-        self.times = None if at_constant_rate(ticks, self.fps, tick=tick) else moments
-
-    @cached_property
-    def _frames(self) -> list[np.ndarray]:
-        return list(self)
-
-    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        return [self._frames[index].copy() for index in indices]
-
-
-def display_matrix(frame: VideoFrame) -> np.ndarray:
-    """Read how the picture is turned for display: (x, y) shown = (x, y) stored @ matrix, 2x2."""
-    try:
-        data = cast(Mapping[str, bytes], frame.side_data)["DISPLAYMATRIX"]
-    except (KeyError, ValueError):  # ValueError: side data of a kind that PyAV has no name for.
-        return np.eye(2)
-    return np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2]
-
-
-def turned(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Apply the quarter turns and reflections of a display matrix to an (H, W, 3) image."""
-    (xx, xy), (yx, yy) = matrix
-    if abs(xy) > abs(xx):  # What is stored along x is shown along y.
-        image, xx, yy = image.transpose(1, 0, 2), yx, xy
-    return np.ascontiguousarray(image[:: -1 if yy < 0 else 1, :: -1 if xx < 0 else 1])

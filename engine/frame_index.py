@@ -46,7 +46,9 @@ def decoding(path: Path) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        raise UnreadableVideo(f"{path}: not a readable video ({said_by(error)})") from error
+        raise UnreadableVideo(
+            f"{path}: not a readable video ({said_by(error)}); copy or download it again"
+        ) from error
 
 
 def said_by(error: av.error.FFmpegError) -> str:
@@ -55,11 +57,15 @@ def said_by(error: av.error.FFmpegError) -> str:
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Find the first video stream that is not the cover picture of a song."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise UnreadableVideo(f"{path}: holds no video stream")
+    """Find the first video stream that is not the cover picture of a song or of a sequence."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise UnreadableVideo(f"{path}: holds no video stream; choose a file that holds one")
+    return next((stream for stream in streams if stream.frames != 1), streams[0])
 
 
 def read_index(
@@ -90,7 +96,7 @@ def read_index(
     if cut_short:
         raise UnreadableVideo(f"{path}: the file is cut short; copy or download it again")
     if first is None:
-        raise UnreadableVideo(f"{path}: holds no frame that can be decoded")
+        raise UnreadableVideo(f"{path}: holds no frame that can be decoded; save it again, as .mp4")
     known = sorted({time for time in times if time is not None})
     # AVI stores no times; those that FFmpeg makes up for it ignore that frames are reordered.
     invented = container.format.name == "avi" and stream.codec_context.has_b_frames

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
 from torch import Tensor
 
 from engine.errors import UserError
-from engine.image import IMAGE_ERRORS, IMAGE_SUFFIXES
+from engine.file_kind import file_kind
+from engine.image import is_animated, open_picture, upright_size
 from engine.video import bare_name, is_video, open_video, resize_frame, to_tensor
 
 
@@ -78,8 +78,8 @@ def frames_of(pair: VideoPair, shape: Shape) -> Iterator[tuple[Tensor, Tensor]]:
         UserError: a video is damaged.
     """
     with (
-        open_video(pair.result, frame_width=_frame_width(pair.result, shape)) as result,
-        open_video(pair.truth, frame_width=_frame_width(pair.truth, shape)) as truth,
+        open_video(pair.result, frame_size=_frame_size(pair.result, shape)) as result,
+        open_video(pair.truth, frame_size=_frame_size(pair.truth, shape)) as truth,
     ):
         size = shape.size or (truth.height, truth.width)
         for frames in zip(result, truth, strict=False):
@@ -109,8 +109,8 @@ def _compare(name: str, found: Path, wanted: Path, shape: Shape) -> tuple[VideoP
         UserError: the frames are of two sizes, and none was asked for.
     """
     with (
-        open_video(found, frame_width=_frame_width(found, shape)) as result,
-        open_video(wanted, frame_width=_frame_width(wanted, shape)) as truth,
+        open_video(found, frame_size=_frame_size(found, shape)) as result,
+        open_video(wanted, frame_size=_frame_size(wanted, shape)) as truth,
     ):
         if shape.size is None and (result.height, result.width) != (truth.height, truth.width):
             raise UserError(
@@ -126,20 +126,19 @@ def _compare(name: str, found: Path, wanted: Path, shape: Shape) -> tuple[VideoP
     )
 
 
-def _frame_width(path: Path, shape: Shape) -> int | None:
-    """How wide the frames of an image are; None for other kinds of videos."""
-    if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES:
+def _frame_size(path: Path, shape: Shape) -> tuple[int, int] | None:
+    """(H, W) of the frames that an image holds side by side; None for other kinds of videos."""
+    if not path.is_file() or file_kind(path) != "picture":
         return None
+    with open_picture(path) as image:
+        if is_animated(image):
+            return None
+        width, height = upright_size(image)
     if shape.frame_width is not None:
-        return shape.frame_width
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except IMAGE_ERRORS:
-        return None  # open_video will say what is wrong with it
+        return height, shape.frame_width
     if width % height:
         raise UserError(
             f"{path}: {width}x{height} pixels, no row of square frames; "
             "say how wide a frame is with --frame_width"
         )
-    return height
+    return height, height

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.errors import UserError
-from engine.image import IMAGE_SUFFIXES, read_image
+from engine.image import (
+    IMAGE_SUFFIXES,
+    open_picture,
+    read_image,
+    upright_size,
+)
 
 DEFAULT_FPS = Fraction(25)  # Folders of frames and stacked images carry no rate.
 
@@ -40,6 +46,8 @@ class VideoReader(ABC):
         height, width: of one frame in pixels, after rotation.
         num_frames: how many frames iteration gives, exactly.
         codec: what decodes them, as ffmpeg calls it; None for images.
+        is_still: whether this is a picture, rather than a video of one frame.
+        seekable: whether a frame can be read without decoding many others.
     """
 
     path: Path
@@ -50,6 +58,8 @@ class VideoReader(ABC):
     width: int
     num_frames: int
     codec: str | None = None
+    is_still: bool = False
+    seekable: bool = True
 
     @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -99,7 +109,9 @@ class FolderReader(VideoReader):
         self.fps = DEFAULT_FPS
         self._files = sorted(image_files(path), key=natural_key)
         if not self._files:
-            raise UnreadableVideo(f"{path}: the folder holds no images")
+            raise UnreadableVideo(
+                f"{path}: the folder holds no images; put frames into it, or name another"
+            )
         self.num_frames = len(self._files)
         self.height, self.width = read_still(self._files[0]).shape[:2]
 
@@ -121,21 +133,26 @@ class FolderReader(VideoReader):
 
 
 class StackReader(VideoReader):
-    """One image of frames side by side, each `frame_width` pixels wide (None: a single frame)."""
+    """One image of frames side by side, `frame_size` (H, W) each (None: it is a single frame)."""
 
-    def __init__(self, path: Path, *, frame_width: int | None) -> None:
+    seekable = False
+
+    def __init__(self, path: Path, *, frame_size: tuple[int, int] | None) -> None:
         self.path = path
         self.fps = DEFAULT_FPS
-        image = read_still(path)
-        self.height, total = image.shape[:2]
-        self.width = total if frame_width is None else frame_width
-        if self.width <= 0 or total % self.width:
-            raise UnreadableVideo(
-                f"{path}: {total} pixels wide, which is no multiple of {self.width}, "
-                "the width of one frame; set frame_shape to the size of its frames"
-            )
-        self.num_frames = total // self.width
-        self._stack = image.reshape(self.height, self.num_frames, self.width, 3)  # (H, T, W, 3)
+        # By its header: a large picture that is none need not be decoded.
+        with unreadable(), open_picture(path) as image:
+            width, height = upright_size(image)
+            self.height, self.width = frame_size or (height, width)
+            if height != self.height or width % self.width:
+                raise UnreadableVideo(
+                    f"{path}: a still picture of {width}x{height} pixels, and no row of frames of "
+                    f"{self.width}x{self.height}, the frame_shape; choose a video"
+                )
+        stack = read_still(path)
+        self.num_frames = width // self.width
+        self.is_still = self.num_frames == 1
+        self._stack = stack.reshape(self.height, self.num_frames, self.width, 3)  # (H, T, W, 3)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self._stack[:, index].copy() for index in range(self.num_frames))
@@ -159,7 +176,16 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 
 def read_still(path: Path) -> np.ndarray:
     """Do as read_image, but fail with UnreadableVideo."""
-    try:
+    with unreadable():
         return read_image(path)
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Turn the UserErrors of pictures into UnreadableVideos."""
+    try:
+        yield
+    except UnreadableVideo:
+        raise
     except UserError as error:
         raise UnreadableVideo(str(error)) from error

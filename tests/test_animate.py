@@ -151,7 +151,7 @@ def test_every_kind_of_driving_video(
     driving = write(tmp_path / "driving", square)
     output = animation(tmp_path, "--source_image", picture, "--driving_video", driving)
     assert output.startswith(f"{tmp_path / 'result.mp4'}: 7 frames in ")
-    with open_video(driving, frame_width=GOLDEN_SIZE) as video:
+    with open_video(driving, frame_size=(GOLDEN_SIZE, GOLDEN_SIZE)) as video:
         expected = expected_frames(picture, list(video))
     assert len(expected) == len(square)
     assert_same(saved_frames(tmp_path / "frames"), expected)

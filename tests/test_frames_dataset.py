@@ -275,7 +275,7 @@ def test_if_nothing_can_be_used_one_line_says_so(tmp_path: Path, num_workers: in
 def test_tries_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 
-    def refuse(path: Path, *, frame_width: int) -> None:
+    def refuse(path: Path, *, frame_size: tuple[int, int]) -> None:
         opened.append(path)
         raise UnreadableVideo(f"{path}: refused")
 
@@ -294,9 +294,9 @@ def count_openings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     opened: list[Path] = []
     original = frames_dataset.open_video
 
-    def counted(path: Path, *, frame_width: int) -> object:
+    def counted(path: Path, *, frame_size: tuple[int, int]) -> object:
         opened.append(path)
-        return original(path, frame_width=frame_width)
+        return original(path, frame_size=frame_size)
 
     monkeypatch.setattr(frames_dataset, "open_video", counted)
     return opened

@@ -50,7 +50,7 @@ def test_columns_are_triples_and_pages_are_frames(
     assert [page.shape for page in pages] == [(2 * step + SIZE, step + SIZE, 3)] * 2
     for column, triple in enumerate(puppets.triples):
         left = column * step
-        with open_video(triple / "driving.png", frame_width=SIZE) as video:
+        with open_video(triple / "driving.png", frame_size=(SIZE, SIZE)) as video:
             driving = list(video)[::2]
         source = np.array(Image.open(triple / "source.png"))
         for page, frame in zip(pages, driving, strict=True):

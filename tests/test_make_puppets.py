@@ -64,7 +64,7 @@ def test_what_is_written_can_be_read(tmp_path: Path, kind: Literal["mp4", "png",
     (path,) = (tmp_path / "set" / "train").iterdir()
     rng = np.random.default_rng([plan.seed, 0, 0])
     expected = render(draw_identity(rng), draw_motion(rng, 3), 64).frames
-    with open_video(path, frame_width=64) as video:
+    with open_video(path, frame_size=(64, 64)) as video:
         frames = np.stack(list(video))
     assert frames.shape == (3, 64, 64, 3)
     assert np.abs(frames.astype(int) - expected).mean() <= (6 if kind == "mp4" else 0)
@@ -81,7 +81,7 @@ def test_a_set_holds_its_arguments_and_its_triples(tmp_path: Path) -> None:
         "frames": 3,
     }
     triple = tmp_path / "set" / "transfer" / "transfer-00000"
-    with open_video(triple / "relative.png", frame_width=64) as answer:
+    with open_video(triple / "relative.png", frame_size=(64, 64)) as answer:
         first = next(iter(answer))
     with open_video(triple / "source.png") as source:
         np.testing.assert_array_equal(first, next(iter(source)))

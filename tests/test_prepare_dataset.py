@@ -47,10 +47,10 @@ def test_videos_become_folders_of_square_frames(videos: Path, tmp_path: Path) ->
     made = list_videos(out)
     assert [video.name for video in made] == ["ann#1", "ann#2", "bob#1"]
     for video in made:
-        with open_video(video, frame_width=32) as reader:
+        with open_video(video, frame_size=(32, 32)) as reader:
             assert (reader.height, reader.width, reader.num_frames) == (32, 32, 12)
     # Cut, not stretched: the square at hand is still as large as it was.
-    with open_video(out / "bob#1", frame_width=32) as reader:
+    with open_video(out / "bob#1", frame_size=(32, 32)) as reader:
         difference = reader.frames([3])[0].astype(int) - frames_of_a_square(2)[3]
     assert abs(difference).mean() < 4
     skipped = (out / "skipped.txt").read_text().splitlines()

@@ -235,7 +235,7 @@ def animator(config: Config) -> Animator:
 
 def frames_of(path: Path) -> np.ndarray:
     """(T, H, W, 3) in [0, 1]."""
-    with open_video(path, frame_width=SIZE) as video:
+    with open_video(path, frame_size=(SIZE, SIZE)) as video:
         return np.stack(list(video)) / 255
 
 

@@ -62,20 +62,20 @@ def test_an_image_of_frames_side_by_side(tmp_path: Path) -> None:
     stack[..., 0] = np.arange(15) // 5  # Three frames of 4x5, RGBA.
     stack[..., 3] = 255
     Image.fromarray(stack).save(path)
-    with open_video(path, frame_width=5) as reader:
+    with open_video(path, frame_size=(4, 5)) as reader:
         assert (reader.num_frames, reader.height, reader.width, reader.fps) == (3, 4, 5, 25)
         assert [frame.shape for frame in reader] == [(4, 5, 3)] * 3
         assert [frame[0, 0, 0] for frame in reader.frames([2, 0, 1])] == [2, 0, 1]
     assert open_video(path).num_frames == 1
     with pytest.raises(UnreadableVideo, match=r"stack\.png: 15 pixels wide.* 4,"):
-        open_video(path, frame_width=4)
+        open_video(path, frame_size=(4, 4))
 
 
 def test_frames_belong_to_the_caller(tmp_path: Path) -> None:
     Image.new("RGB", (8, 4)).save(tmp_path / "stack.png")
     Image.new("RGB", (8, 4)).save(tmp_path / "clip.gif")
     for name in ("stack.png", "clip.gif"):
-        reader = open_video(tmp_path / name, frame_width=4)
+        reader = open_video(tmp_path / name, frame_size=(4, 4))
         for frame in (*reader.frames([0]), next(iter(reader))):
             frame[:] = 255
         assert reader.frames([0])[0].max() == 0

@@ -75,7 +75,7 @@ def main() -> None:
     except UserError as error:
         notes.append(f"no test videos: {error}")
 
-    look = partial(examine, frame_width=params.frame_shape[1], quick=args.quick)
+    look = partial(examine, frame_size=params.frame_shape[:2], quick=args.quick)
     found = {
         side: list(in_processes(look, videos, workers=args.workers, what=side))
         for side, videos in sides.items()

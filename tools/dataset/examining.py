@@ -36,15 +36,15 @@ class Finding(NamedTuple):
     digest: str = ""
 
 
-def examine(video: Path, *, frame_width: int, quick: bool) -> Finding:
+def examine(video: Path, *, frame_size: tuple[int, int], quick: bool) -> Finding:
     """Open a video and decode all of its frames, or for a quick look some."""
     try:
-        with open_video(video, frame_width=frame_width) as reader:
+        with open_video(video, frame_size=frame_size) as reader:
             found = Finding(
                 video, (reader.height, reader.width), reader.num_frames, digest=digest_of(video)
             )
             if reader.num_frames < 2:
-                reason = f"{video}: has one frame, a training pair takes two"
+                reason = f"{video}: has one frame, a training pair takes two; remove it"
                 return found._replace(state="of one frame", reason=reason)
             try:
                 return found._replace(flaws=tuple(_look(reader, quick=quick)))
