@@ -20,13 +20,14 @@ from av.stream import Disposition
 from PIL import Image
 
 from engine.container import open_container
+from engine.heif import missing_reader, register_heif
 
 try:
     import resource
 except ImportError:  # Windows: the page's own clock still ends what takes too long.
     resource = None  # type: ignore[assignment]
 
-PICTURES = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF")
+PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 # Not among them: playlists and scripts, which name other files and addresses to be read.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,avi,mpegts,mpeg,flv,asf,ogg"
 MEMORY = 2**30  # bytes of address space
@@ -42,10 +43,15 @@ def check_picture(path: Path, limits: Mapping[str, int]) -> None:
     """Decode a picture, having seen from its header that it is not too large.
 
     Raises:
-        Refused: it is.
+        Refused: it is, or something has to be installed to read it.
     """
+    lacking = missing_reader(path)
+    if lacking is not None:
+        raise Refused(f"is {lacking}")
     Image.MAX_IMAGE_PIXELS = None  # Our own limit comes first, and has a sentence.
-    with Image.open(path, formats=PICTURES) as image:
+    register_heif()
+    Image.init()
+    with Image.open(path, formats=[name for name in PICTURES if name in Image.OPEN]) as image:
         check_size(image.width, image.height, limits["picture_pixels"])
         image.load()
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import UserError
+from engine.heif import HEIF_SUFFIXES
 from engine.image import IMAGE_SUFFIXES
 from engine.video import VIDEO_SUFFIXES
 from page.limits import MEGA, Limits
 
 CHECK_SECONDS = 30
-PICTURE_SUFFIXES = tuple(sorted(IMAGE_SUFFIXES - {".ppm"}))
+PICTURE_SUFFIXES = tuple(
+    sorted((IMAGE_SUFFIXES | HEIF_SUFFIXES | {".avif", ".gif", ".jfif"}) - {".ppm"})
+)
 DRIVING_SUFFIXES = tuple(sorted(VIDEO_SUFFIXES))
 
 Kind = Literal["picture", "video"]

@@ -1,5 +1,6 @@
 """What the page takes and what it refuses: each refusal a sentence, in bounded time and memory."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -9,15 +10,17 @@ import clips
 import hostile
 import pytest
 from commands import ROOT
-from PIL import Image
+from PIL import Image, features
 
 from engine.errors import UserError
+from engine.heif import HEIF_SUFFIXES, missing_reader
 from page import probe, uploads
 from page.limits import Limits
 from page.uploads import check_upload
 
 LIMITS = Limits(megabytes=1, seconds=6, picture_megapixels=1, video_megapixels=1)
 KNOWN = LIMITS.for_probe()
+HEIC = Path(__file__).parent / "pictures" / "iphone.heic"
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,52 @@ def test_gifs_and_other_containers_are_welcome(tmp_path: Path) -> None:
         clip = clips.write(tmp_path / f"driving{suffix}", clips.numbered(4))
         probe.check_video(clip, KNOWN)
     probe.check_video(clips.encode(tmp_path / "driving.avi", clips.numbered(4)), KNOWN)
+
+
+def test_a_picture_of_every_ending_that_is_offered_is_welcome(tmp_path: Path) -> None:
+    kinds = {".jfif": "JPEG"}
+    opened = set()
+    for suffix in uploads.PICTURE_SUFFIXES:
+        path = tmp_path / f"picture{suffix}"
+        if suffix in HEIF_SUFFIXES:
+            shutil.copy(HEIC, path)
+        else:
+            Image.new("RGB", (40, 30), "red").save(path, kinds.get(suffix))
+        if missing_reader(path) is None:
+            check_upload(path, "picture", Limits(megabytes=1))
+            opened.add(suffix)
+    assert opened >= {".bmp", ".gif", ".jfif", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def test_a_picture_of_several_as_cameras_write_them_is_welcome(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / "picture.jpg", "MPO", save_all=True, append_images=[second])
+    check_upload(tmp_path / "picture.jpg", "picture", LIMITS)
+
+
+@pytest.mark.parametrize("name", ["iphone.heic", "iphone.jpg"])
+def test_without_pillow_heif_a_heic_picture_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    shutil.copy(HEIC, tmp_path / name)
+    with pytest.raises(probe.Refused, match="is HEIC, which needs pillow-heif; run pip install"):
+        probe.check_picture(tmp_path / name, KNOWN)
+
+
+def test_with_pillow_heif_a_heic_picture_is_welcome() -> None:
+    pytest.importorskip("pillow_heif")
+    check_upload(HEIC, "picture", Limits())
+
+
+def test_without_the_codec_an_avif_picture_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "picture.avif").write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0avifmiaf")
+    monkeypatch.setattr(features, "get_supported", lambda: ["webp"])
+    with pytest.raises(probe.Refused, match="is AVIF, which needs Pillow"):
+        probe.check_picture(tmp_path / "picture.avif", KNOWN)
 
 
 def test_a_file_that_is_too_heavy_is_not_opened(
