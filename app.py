@@ -11,7 +11,6 @@ import argparse
 import os
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +25,7 @@ from engine.precision import PRECISIONS
 from engine.video import VIDEO_SUFFIXES
 from page.limits import Limits
 from page.studio import Studio
+from page.upload_folder import upload_folder
 from page.visits import Visits
 
 DEMO = Path(__file__).parent / "demo"
@@ -78,8 +78,8 @@ def main() -> None:
     if not 1 <= args.port <= 65535:
         raise UserError(f"--port {args.port}: choose one from 1 to 65535")
     checkpoint = args.checkpoint or DEMO / "checkpoint.pth.tar"
-    with tempfile.TemporaryDirectory(prefix="first-order-page-") as folder:
-        call_nobody(Path(folder))
+    with upload_folder() as folder:
+        call_nobody(folder)
         try:
             from page import layout
         except ModuleNotFoundError as error:
@@ -96,7 +96,7 @@ def main() -> None:
         )
         announce(device, asked=args.device)
         shape = config.dataset_params.frame_shape
-        with Visits(Path(folder), minutes=limits.minutes) as visits:
+        with Visits(folder, minutes=limits.minutes) as visits:
             page = layout.build(
                 Studio(animator, frame_shape=shape, limits=limits),
                 visits,
@@ -105,7 +105,7 @@ def main() -> None:
                 videos=examples(VIDEO_SUFFIXES),
             )
             address = layout.serve(
-                page, host=args.host, port=args.port, limits=limits, folder=Path(folder)
+                page, host=args.host, port=args.port, limits=limits, folder=folder
             )
             print(f"{address}: the page; Ctrl-C ends it", flush=True)
             wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 
 from engine.errors import UserError
@@ -75,6 +76,9 @@ def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path
         "pwa": False,
         "mcp_server": False,
     }
+    guard = Middleware(
+        Guard, folder=folder, limits=limits, host=host, broken_off=MultiPartException
+    )
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -83,7 +87,7 @@ def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path
             theme=theme(),
             css_paths=[_HERE / "page.css"],
             js=(_HERE / "page.js").read_text(),
-            app_kwargs={"middleware": [Middleware(Guard, folder=folder, limits=limits)]},
+            app_kwargs={"middleware": [guard]},
             **settings,
         )
     except OSError as error:
