@@ -17,7 +17,8 @@ else:
     import fcntl
 
 _PREFIX = "first-order-page-"
-_LOCK = "server.lock"
+_LOCK = "server.lock"  # beside the uploads, which are swept by their age
+_UPLOADS = "uploads"
 
 
 @contextmanager
@@ -29,7 +30,8 @@ def upload_folder() -> Iterator[Path]:
     sweep_abandoned()
     folder, lock = _make_folder()
     try:
-        yield folder
+        (folder / _UPLOADS).mkdir()
+        yield folder / _UPLOADS
     finally:
         _delete(folder, lock)
 

@@ -65,7 +65,7 @@ class Server:
 
     def files(self, pattern: str = "*") -> list[Path]:
         """What people have brought, and what was made of it."""
-        found = self.folder.glob("first-order-page-*/visits/*/*")
+        found = self.folder.glob("first-order-page-*/uploads/visits/*/*")
         return [path for path in found if path.match(pattern)]
 
     def peak_memory(self) -> int:
