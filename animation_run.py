@@ -74,6 +74,10 @@ def animate_one(
     ):
         check_best_frame(scene.clip, options)
         announce(animator.device, asked=asked)
+        if animator.description is not None:
+            advice = animator.description.advice_for(files.source_image, files.driving_video)
+            if advice is not None:
+                print(advice, flush=True)
         loaded = time.monotonic() - started
         animation = animate_scene(
             animator,

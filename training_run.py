@@ -15,6 +15,7 @@ from engine.agreed_batches import AgreedBatches
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.board import AT_A_GLANCE
 from engine.checkpoint import random_state
+from engine.description import DESCRIPTION, description_entry
 from engine.epoch_record import EpochRecord
 from engine.errors import UserError, WriteError
 from engine.guard import check_skipped
@@ -299,6 +300,7 @@ class Run:
             **asdict(self.progress),
             **self.trainer.state_dict(),
             "config": to_dict(self.config),
+            DESCRIPTION: description_entry(self.config.dataset_params.root_dir),
             "seed": self.seed,
             "random_state": random_state(),
         }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.compilation import can_compile, compile_networks
+from engine.description import Description
 from engine.device import place
 from engine.smoothing import OneEuro, SmoothingState, smooth
 from modules.folding import fold
@@ -63,6 +64,7 @@ class Animator:
             hold are computed again in float32, with a warning. Keypoints are always found in
             float32: it costs a thirtieth of the time, and rounding would make them tremble.
         compile: let torch.compile fuse what it can; the first batch then takes a minute longer.
+        description: what the networks are, where that is known.
 
     Attributes:
         kp_detector, generator: what it runs: folded copies.
@@ -78,8 +80,10 @@ class Animator:
         batch_size: int = DEFAULT_BATCH_SIZE,
         precision: torch.dtype = torch.float32,
         compile: bool = False,
+        description: Description | None = None,
     ) -> None:
         self.device = device
+        self.description = description
         self.batch_size = batch_size
         self.precision = precision
         self.kp_detector = place(fold(kp_detector), device)

@@ -9,6 +9,7 @@ from config.schema import Config
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks, choose_config
 from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.description import describe
 from engine.device import set_precision
 from engine.precision import choose_precision
 
@@ -42,11 +43,14 @@ def load_animator(
     chosen = choose_config(config, overrides, checkpoint=checkpoint, state=state)
     networks = build_inference_networks(chosen.model_params)
     load_weights(checkpoint, with_averages(state), networks._asdict())
+    shape = chosen.dataset_params.frame_shape
+    root_dir = chosen.dataset_params.root_dir
     animator = Animator(
         **networks._asdict(),
         device=device,
         batch_size=batch_size,
         precision=dtype,
         compile=compile,
+        description=describe(checkpoint, state, root_dir=root_dir, frame_size=shape[:2]),
     )
     return animator, chosen

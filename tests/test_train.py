@@ -53,7 +53,7 @@ EQUIVARIANCE = ("equivariance_value", "equivariance_jacobian")
 LAYOUT = {
     *Networks._fields,
     *(f"optimizer_{name}" for name in Networks._fields),
-    *("format", "config", "epoch", "step", "step_in_epoch", "best_l1", "seed"),
+    *("format", "config", "description", "epoch", "step", "step_in_epoch", "best_l1", "seed"),
     *("schedulers", "random_state", "average", "skipped_steps", "skipped_in_a_row"),
     *("sampling", "epoch_record"),
 }
@@ -446,5 +446,7 @@ def test_there_is_a_test_set_or_nothing_begins(tree: Tree, tmp_path: Path) -> No
 
 
 def test_the_config_that_a_checkpoint_carries_is_the_resolved_one(whole_run: Path) -> None:
-    carried = read_torch_file(last_checkpoint(whole_run))["config"]
-    assert carried == yaml.safe_load((whole_run / "config.yaml").read_text())
+    state = read_torch_file(last_checkpoint(whole_run))
+    assert state["config"] == yaml.safe_load((whole_run / "config.yaml").read_text())
+    root_dir = state["config"]["dataset_params"]["root_dir"]
+    assert state["description"] == {"trained_on": Path(root_dir).name}

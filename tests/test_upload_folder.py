@@ -73,7 +73,7 @@ def test_what_a_killed_server_left_is_swept_and_what_a_living_one_holds_is_not(
     with upload_folder() as folder:
         assert not left.parent.exists()
         assert (held / "visits" / "picture.png").exists()
-        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {folder.parent, held.parent}
+        assert set(tmp_path.iterdir()) == {folder.parent, held.parent}
 
 
 def test_what_is_no_folder_of_a_server_is_left_alone(tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.checkpoint import read_torch_file, with_averages, write_checkpoint
 from engine.command_line import OneLineErrors, run
+from engine.description import DESCRIPTION
 from engine.errors import UserError
 
 NETWORKS = ("generator", "kp_detector")
-KEPT = ("config", "epoch", "step")
+KEPT = ("config", DESCRIPTION, "epoch", "step")
 
 
 class Parser(OneLineErrors, argparse.ArgumentParser):
