@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +17,15 @@ from page.fields import (
     gif_button,
     note,
     picture_field,
+    refused_files,
+    status_field,
     video_field,
 )
 from page.limits import counted
+from page.results import Preview
 from page.studio import Cancelled, Studio
 from page.tab import Tab
+from page.uploads import Kind, check_name_and_size
 from page.visits import Visits
 
 _STAGES = {"best frame": "Looking for the best frame", "animate": "Animating"}
@@ -81,25 +85,33 @@ class AnimateTab(Tab):
                 "Cancel", variant="stop", elem_id="cancel", min_width=120, interactive=False
             )
         self.download = gr.DownloadButton("Download", elem_id="download", interactive=False)
-        self.status = gr.HTML(elem_id="status")
+        self.status = status_field("status")
+        self.refused = refused_files()
 
     # ----- events
 
     def _listen(self) -> None:
         checks = {"concurrency_id": "check", "concurrency_limit": 2, "api_visibility": "private"}
-        taken = [self.picture, self.panel.crop_source, self.status]
-        self.picture.upload(self._take_picture, self.picture, taken, **checks)
-        self.picture.clear(
-            self._drop_picture, None, [self.panel.crop_source, self.status], **checks
+        now = {"queue": False, "api_visibility": "private"}
+        panel, examples = self.panel, self.picture_examples
+        taken = [self.picture, panel.crop_source, panel.crops, self.status]
+        events = [
+            self.picture.upload(self._take_picture, self.picture, taken, **checks),
+            examples.click(self._example_picture, examples, taken, **checks),
+        ]
+        self.picture.clear(self._drop_picture, None, taken[1:], **now)
+        examples = self.video_examples
+        taken = [self.driving, panel.crop_driving, panel.crops, self.status]
+        events += [
+            self.driving.upload(self._take_driving, self.driving, taken, **checks),
+            self.gif.upload(self._take_driving, self.gif, taken, **checks),
+            examples.click(self._example_driving, examples, taken, **checks),
+        ]
+        self.driving.clear(self._drop_driving, None, taken[1:], **now)
+        self.refused.input(
+            self._refuse_file, self.refused, self.status, show_progress="hidden", **now
         )
-        self.picture_examples.click(self._example_picture, self.picture_examples, taken, **checks)
-        taken = [self.driving, self.panel.crop_driving, self.status]
-        self.driving.upload(self._take_driving, self.driving, taken, **checks)
-        self.gif.upload(self._take_driving, self.gif, taken, **checks)
-        self.driving.clear(
-            self._drop_driving, None, [self.panel.crop_driving, self.status], **checks
-        )
-        self.video_examples.click(self._example_driving, self.video_examples, taken, **checks)
+        self._tell_of_a_full_line(*events)
         self._listen_to_buttons()
 
     def _listen_to_buttons(self) -> None:
@@ -116,7 +128,9 @@ class AnimateTab(Tab):
             concurrency_limit=self._studio.limits.running,
             api_visibility="private",
         )
-        running.failure(self._refused, None, buttons, queue=False, api_visibility="private")
+        running.failure(self._give_up, None, buttons, queue=False, api_visibility="private")
+        for event in (self.go.click, running.success):
+            event(None, js="() => window.showResult()", api_visibility="private")
         self.cancel.click(
             self._cancel, None, buttons, cancels=[running], queue=False, api_visibility="private"
         )
@@ -142,16 +156,26 @@ class AnimateTab(Tab):
             visit = self._visit(request)
             self._studio.drop(visit, role)
             if upload is None:
-                return [None, None, ""]
+                return [None, None, gr.skip(), ""]
             preview = take(visit, upload)
-            said = ""
-            if preview.played != visit.files[role]:
-                said = (
-                    f"{upload.name} is taken. Not all browsers play it; a copy shows how it begins."
-                )
-            return [preview.played, crop_value(preview), note(said)]
         except Exception as error:
-            return [None, None, complaint(error)]
+            return [None, None, gr.skip(), complaint(error)]
+        is_copy = role == "driving" and preview.played != visit.files[role]
+        said = note(_said_of(upload.name, preview, is_copy=is_copy))
+        crops = gr.update(open=True) if preview.is_cut else gr.skip()
+        return [preview.played, crop_value(preview), crops, said]
+
+    def _refuse_file(self, file: object) -> str:
+        """What is said of a file that page.js did not let through."""
+        try:
+            if not isinstance(file, Mapping):
+                raise UserError("no file; load the page again")
+            kind: Kind = "picture" if file.get("role") == "picture" else "video"
+            name, size = str(file.get("name"))[:200], int(file.get("size", 0))
+            check_name_and_size(name, size, kind, self._studio.limits)
+        except Exception as error:
+            return complaint(error)
+        return ""
 
     def _drop_picture(self, request: gr.Request) -> list[Any]:
         return self._take("picture", None, request)[1:]
@@ -177,21 +201,26 @@ class AnimateTab(Tab):
 
         try:
             visit = self._visit(request)
+            visit.started.set()
             animation = self._studio.animate(visit, self.panel.read(*chosen), show)
         except Cancelled:
-            return [None, *self._buttons(note("Cancelled."))]
+            return [gr.skip(), *self._buttons(note("Cancelled."))]
         except Exception as error:
-            return [None, *self._buttons(complaint(error))]
+            return [gr.skip(), *self._buttons(complaint(error))]
         seconds = animation.seconds["total"]
         said = f"{counted(animation.num_frames, 'frame')} in {seconds:.1f} seconds."
         if animation.best_frame is not None:
             said += f" Started from frame {animation.best_frame}."
         return [animation.video, *self._buttons(note(said), result=animation.video)]
 
-    def _refused(self) -> list[Any]:
-        """The line of those who wait was full."""
-        waiting = counted(self._studio.limits.waiting, "request")
-        return self._buttons(complaint(UserError(f"{waiting} wait already; try again in a minute")))
+    def _give_up(self, request: gr.Request) -> list[Any]:
+        """What is shown where nothing comes of it; gradio does not tell a full line from Cancel."""
+        visit = self._visit(request)
+        if visit.cancelled.is_set():
+            return self._buttons(note("Cancelled."))
+        if visit.started.is_set():
+            return self._buttons(complaint(UserError("the animation was broken off; try again")))
+        return self._buttons(self._line_is_full())
 
     def _cancel(self, request: gr.Request) -> list[Any]:
         self._visit(request).cancelled.set()
@@ -199,13 +228,26 @@ class AnimateTab(Tab):
 
     @staticmethod
     def _buttons(status: str, *, running: bool = False, result: Path | None = None) -> list[Any]:
-        """Updates for the buttons Animate, Cancel and Download, and for the status."""
+        """Updates for the buttons Animate, Cancel and Download, and for the status.
+
+        Without a new result, the one that is shown can still be downloaded.
+        """
         return [
             gr.update(interactive=not running),
             gr.update(interactive=running),
-            gr.update(value=result, interactive=result is not None),
+            gr.skip() if result is None else gr.update(value=result, interactive=True),
             status,
         ]
+
+
+def _said_of(name: str, preview: Preview, *, is_copy: bool) -> str:
+    """What a person should know of a file that was taken."""
+    said = []
+    if is_copy:
+        said.append("Not all browsers play it; a copy shows how it begins.")
+    if preview.is_cut:
+        said.append("The networks see the part in its box, under Crop: drag it to what matters.")
+    return " ".join([f"{name} is taken.", *said]) if said else ""
 
 
 def _examples(kind: str, files: Sequence[Path]) -> gr.Dataset:

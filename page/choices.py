@@ -35,7 +35,7 @@ class ChoicesPanel:
         )
 
     def _crops(self) -> None:
-        with gr.Accordion("Crop", open=False):
+        with gr.Accordion("Crop", open=False, elem_id="crops") as self.crops:
             gr.HTML(
                 '<p class="hint">The networks see what is in the box: let it show the same part of '
                 "both, a face or a whole figure. Drag it, or its corner.</p>"

@@ -68,6 +68,17 @@ def _only_uploads(field: Any) -> Any:
     return field
 
 
+def refused_files() -> gr.HTML:
+    """What page.js did not let through, {role, name, size}; nothing of it is seen."""
+    return gr.HTML(
+        value=None,
+        html_template="",
+        js_on_load=(_HERE / "refused.js").read_text(),
+        elem_id="refused",
+        elem_classes="unseen",
+    )
+
+
 # ----- drawn by page/*.js
 
 
@@ -141,7 +152,17 @@ def data_url(frame: np.ndarray) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def save_button(label: str, elem_id: str) -> gr.DownloadButton:
+    """A button that saves what a tab shows, unseen until it shows something."""
+    return gr.DownloadButton(label, elem_id=elem_id, elem_classes="save", visible=False)
+
+
 # ----- sentences
+
+
+def status_field(elem_id: str) -> gr.HTML:
+    """Where a note or a complaint is shown; a complaint is brought into sight."""
+    return gr.HTML(elem_id=elem_id, js_on_load=(_HERE / "status.js").read_text())
 
 
 def note(sentence: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import gradio as gr
 from starlette.formparsers import MultiPartException
 from starlette.middleware import Middleware
 
+from engine.description import Description
 from engine.errors import UserError
 from modules.keypoints import MotionTransfer
 from page.animate_tab import AnimateTab
@@ -19,6 +22,7 @@ from page.guard import Guard
 from page.limits import MEGA, Limits
 from page.look_tab import LookTab
 from page.studio import Studio
+from page.uploads import SUFFIXES
 from page.visits import Visits
 
 TITLE = "One still picture, one driving video: the picture moves"
@@ -43,6 +47,8 @@ def build(
     gr.set_static_paths([*pictures, *videos])
     with gr.Blocks(title="First Order Motion Model", analytics_enabled=False) as page:
         gr.HTML(f'<header><h1>First Order Motion Model</h1><p class="lead">{TITLE}.</p></header>')
+        if studio.animator.description is not None:
+            gr.HTML(networks_html(studio.animator.description))
         with gr.Tab("Animate"):
             animate = AnimateTab(studio, visits, motion=motion, pictures=pictures, videos=videos)
         with gr.Tab("Look inside") as tab:
@@ -56,6 +62,14 @@ def build(
 
         page.unload(leave)
     return page.queue(max_size=studio.limits.waiting, api_open=False)
+
+
+def networks_html(description: Description) -> str:
+    """What the networks are, and what others to take where these will not do."""
+    html = f"Networks: {escape(str(description))}"
+    if description.advice is not None:
+        html += f"; <strong>{escape(description.advice)}</strong>"
+    return f'<p class="networks">{html}.</p>'
 
 
 def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path) -> str:
@@ -86,7 +100,7 @@ def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path
             max_file_size=limits.megabytes * MEGA,
             theme=theme(),
             css_paths=[_HERE / "page.css"],
-            js=(_HERE / "page.js").read_text(),
+            js=_script(limits),
             app_kwargs={"middleware": [guard]},
             **settings,
         )
@@ -96,6 +110,13 @@ def serve(page: gr.Blocks, *, host: str, port: int, limits: Limits, folder: Path
             "choose another one"
         ) from error
     return address
+
+
+def _script(limits: Limits) -> str:
+    """What runs in the browser once the page is there."""
+    endings = {"picture": SUFFIXES["picture"], "driving": SUFFIXES["video"]}
+    offered = {"bytes": limits.megabytes * MEGA, "endings": endings}
+    return f"() => {{\nconst offered = {json.dumps(offered)};\n{(_HERE / 'page.js').read_text()}}}"
 
 
 def theme() -> gr.themes.Base:

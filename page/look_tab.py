@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from engine.colouring import flow_picture, map_picture
-from engine.drawing import spectrum
 from engine.image import to_frame
 from engine.strips import keypoints_picture
 from page.choices import ChoicesPanel
-from page.fields import complaint, data_url, note
+from page.fields import complaint, note, save_button, status_field
 from page.results import Seen
+from page.sheet import Figure, Group, draw_sheet, groups_html, part_colours
 from page.studio import Studio
 from page.tab import STEP, Tab
 from page.visits import Visits
@@ -41,10 +39,11 @@ class LookTab(Tab):
         self.slider = gr.Slider(
             0, 1, value=0, step=1, label="Frame", visible=False, elem_id="frame"
         )
-        self.status = gr.HTML(elem_id="look-status")
+        self.status = status_field("look-status")
         self.seen = gr.HTML(elem_id="seen")
-        shown = [self.slider, self.status, self.seen]
-        tab.select(
+        self.save = save_button("Save these pictures", "save-seen")
+        shown = [self.slider, self.status, self.seen, self.save]
+        opened = tab.select(
             self._open,
             panel.chosen,
             shown,
@@ -54,14 +53,15 @@ class LookTab(Tab):
             concurrency_limit=1,
             api_visibility="private",
         )
-        self.slider.change(
+        changed = self.slider.change(
             self._look,
             [self.slider, *panel.chosen],
-            [self.status, self.seen],
+            [self.status, self.seen, self.save],
             show_progress="hidden",
             trigger_mode="always_last",
             **STEP,
         )
+        self._tell_of_a_full_line(opened, changed)
 
     def _open(
         self,
@@ -78,63 +78,58 @@ class LookTab(Tab):
             visit = self._visit(request)
             film = self._studio.film(visit, self._panel.read(*chosen), show)
         except Exception as error:
-            return [gr.update(visible=False), complaint(error), ""]
+            return [gr.update(visible=False), *self._nothing(error)]
         last = len(film.numbers) - 1
         slider = gr.update(visible=last > 0, maximum=max(last, 1), value=last // 2)
         return [slider, *self._look(request, last // 2, *chosen)]
 
     def _look(self, request: gr.Request, index: int, *chosen: Any) -> list[Any]:
-        """The status, and what is seen in a frame."""
+        """The status, what is seen in a frame, and the file of it."""
         try:
             visit = self._visit(request)
             seen = self._studio.see(visit, self._panel.read(*chosen), int(index))
+            groups = seen_figures(seen)
+            file = self._studio.save_picture(visit, "seen", draw_sheet(groups))
         except Exception as error:
-            return [complaint(error), ""]
-        return [note(f"Frame {seen.number} of the driving video."), seen_html(seen)]
+            return self._nothing(error)
+        said = note(f"Frame {seen.number} of the driving video.")
+        return [said, groups_html(groups), gr.update(value=file, visible=True)]
+
+    @staticmethod
+    def _nothing(error: Exception) -> list[Any]:
+        """What is shown in place of a frame."""
+        return [complaint(error), "", gr.update(visible=False)]
 
 
-def seen_html(seen: Seen) -> str:
+def seen_figures(seen: Seen) -> list[Group]:
     """All pictures of a frame, titled, in two groups."""
-    groups = [
-        ("The whole", _whole(seen)),
-        ("What moves with what, and its share", _parts(seen)),
+    return [
+        Group("The whole", list(_whole(seen))),
+        Group("What moves with what, and its share", list(_parts(seen))),
     ]
-    return "".join(
-        f'<h3>{escape(title)}</h3><div class="figures">{"".join(figures)}</div>'
-        for title, figures in ((title, list(figures)) for title, figures in groups)
-        if figures
-    )
 
 
-def _whole(seen: Seen) -> Iterator[str]:
+def _whole(seen: Seen) -> Iterator[Figure]:
     look = seen.look
-    yield _figure("picture", keypoints_picture(seen.source, seen.source_keypoints))
-    yield _figure("driving frame", keypoints_picture(seen.driving, seen.driving_keypoints))
-    yield _figure("result", to_frame(look.prediction))
+    yield Figure("picture", keypoints_picture(seen.source, seen.source_keypoints))
+    yield Figure("driving frame", keypoints_picture(seen.driving, seen.driving_keypoints))
+    yield Figure("result", to_frame(look.prediction))
     if look.inspected.flow is not None:
         title = "flow: hue says where to, depth how far"
-        yield _figure(title, flow_picture(look.inspected.flow[0]))
+        yield Figure(title, flow_picture(look.inspected.flow[0]))
     if look.parts is not None:
-        yield _figure("the picture moved by the flow", to_frame(look.parts.moved))
+        yield Figure("the picture moved by the flow", to_frame(look.parts.moved))
     if look.inspected.occlusion_map is not None:
         title = "occlusion: what is black is painted in"
-        yield _figure(title, map_picture(look.inspected.occlusion_map[0]))
+        yield Figure(title, map_picture(look.inspected.occlusion_map[0]))
 
 
-def _parts(seen: Seen) -> Iterator[str]:
+def _parts(seen: Seen) -> Iterator[Figure]:
     parts = seen.look.parts
     if parts is None:
         return
-    colours = [np.full(3, 128), *spectrum(len(parts.masks) - 1)]
+    colours = part_colours(len(parts.masks))
     for number, (mask, picture) in enumerate(zip(parts.masks, parts.pictures, strict=True)):
         name = f"keypoint {number}" if number else "background, at rest"
-        colour = "rgb({},{},{})".format(*colours[number])
-        yield _figure(f"{name}: {mask.mean():.0%}", to_frame(mask * picture), colour=colour)
-
-
-def _figure(title: str, picture: np.ndarray, *, colour: str | None = None) -> str:
-    style = f' class="part" style="border-color:{colour}"' if colour else ""
-    return (
-        f'<figure><img src="{data_url(picture)}" alt="{escape(title)}"{style}>'
-        f"<figcaption>{escape(title)}</figcaption></figure>"
-    )
+        title = f"{name}: {mask.mean():.0%}"
+        yield Figure(title, to_frame(mask * picture), colours[number])

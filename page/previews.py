@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.container import open_container
+from engine.frame_index import video_stream
 from engine.framing import choose_box
 from engine.image import resize_frame
 from engine.video_reader import VideoReader
@@ -16,9 +18,12 @@ from page.results import Preview
 PREVIEW_SIDE = 640  # pixels
 PREVIEW_FRAMES = 100  # of a video that has to be converted to be played
 
-# What all browsers play.
-_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm"})
-_CODECS = frozenset({"h264", "vp8", "vp9", "av1", "libdav1d"})
+# What all browsers play: by ending, the container and its codecs, as FFmpeg calls them; 4:2:0 with
+# 8 bits.
+_IN_MP4 = ("mov", frozenset({"h264"}))
+_PLAYED = {".mp4": _IN_MP4, ".m4v": _IN_MP4, ".mov": _IN_MP4}
+_PLAYED[".webm"] = ("matroska", frozenset({"vp8", "vp9"}))
+_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 
 
 def preview_of(
@@ -37,9 +42,18 @@ def preview_of(
     return Preview(reduced(frame, PREVIEW_SIDE), size, box, played)
 
 
-def browsers_play(video: VideoReader) -> bool:
-    """Whether a video can be shown as it is."""
-    return video.path.suffix.lower() in _SUFFIXES and video.codec in _CODECS
+def browsers_play(path: Path) -> bool:
+    """Whether all browsers show a video, that has been decoded before, as it is."""
+    if path.suffix.lower() not in _PLAYED:
+        return False
+    kind, codecs = _PLAYED[path.suffix.lower()]
+    with open_container(path) as container:
+        coding = video_stream(container, path).codec_context
+        return (
+            container.format.name.split(",")[0] == kind
+            and coding.codec.canonical_name in codecs
+            and coding.pix_fmt in _PIXEL_FORMATS
+        )
 
 
 def write_playable(video: VideoReader, path: Path) -> None:

@@ -38,6 +38,11 @@ class Preview(NamedTuple):
     box: Box
     played: Path
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the networks see a part of it alone."""
+        return (self.box.height, self.box.width) != self.size
+
 
 class Seen(NamedTuple):
     """One frame of a film: what goes in, and what the networks see.

@@ -82,7 +82,7 @@ class Studio:
             with open_cut_clip(upload, frame_shape=self.frame_shape, chosen=None) as clip:
                 first = next(iter(clip.reader))
                 path = played = visit.new("driving", upload.suffix.lower())
-                if not browsers_play(clip.reader):
+                if not browsers_play(upload):
                     played = visit.new("played", ".mp4")
                     write_playable(clip.reader, played)
                     visit.keep("played", played)
@@ -112,11 +112,12 @@ class Studio:
     def animate(self, visit: Visit, choices: Choices, progress: Progress) -> Animation:
         """Animate the visit's picture by its driving video.
 
+        An earlier result stays until there is a new one.
+
         Raises:
             UserError: something is missing, or does not go together.
             Cancelled: the person wanted it to end.
         """
-        visit.drop("result")
         result, cancelled = visit.new("animated", ".mp4"), visit.cancelled
         with self._working(visit), self._scene(visit, choices) as scene:
             animation = animate_scene(
@@ -128,6 +129,13 @@ class Studio:
             )
             visit.keep("result", result)
             return animation
+
+    def save_picture(self, visit: Visit, role: str, picture: np.ndarray) -> Path:
+        """Write a picture, uint8 (H, W, 3), without loss, in place of the last one for this use."""
+        with self._working(visit):
+            path = visit.new(role, ".png")
+            Image.fromarray(picture).save(path, compress_level=1)
+            return visit.keep(role, path)
 
     # ----- looking inside
 

@@ -16,12 +16,14 @@ from engine.video import VIDEO_SUFFIXES
 from page.limits import MEGA, Limits
 
 CHECK_SECONDS = 30
-PICTURE_SUFFIXES = tuple(
-    sorted((IMAGE_SUFFIXES | HEIF_SUFFIXES | {".avif", ".gif", ".jfif"}) - {".ppm"})
-)
-DRIVING_SUFFIXES = tuple(sorted(VIDEO_SUFFIXES))
-
 Kind = Literal["picture", "video"]
+
+_PICTURES = (IMAGE_SUFFIXES | HEIF_SUFFIXES | {".avif", ".gif", ".jfif"}) - {".ppm"}
+SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "picture": tuple(sorted(_PICTURES)),
+    "video": tuple(sorted(VIDEO_SUFFIXES)),
+}
+"""How the names of files end that are taken"""
 
 
 def check_upload(path: Path, kind: Kind, limits: Limits) -> None:
@@ -33,20 +35,30 @@ def check_upload(path: Path, kind: Kind, limits: Limits) -> None:
     Raises:
         UserError: it is not, in a sentence that begins with the file's name.
     """
-    name = path.name
     if not path.is_file():
-        raise UserError(f"{name}: is no longer here; choose it again")
-    suffixes = PICTURE_SUFFIXES if kind == "picture" else DRIVING_SUFFIXES
-    if path.suffix.lower() not in suffixes:
-        raise UserError(f"{name}: no name of a {kind}; choose one of {', '.join(suffixes)}")
-    size = path.stat().st_size
-    if size > limits.megabytes * MEGA:
-        raise UserError(
-            f"{name}: {size / MEGA:,.0f} MB, more than {limits.megabytes}; save it smaller"
-        )
+        raise UserError(f"{path.name}: is no longer here; choose it again")
+    check_name_and_size(path.name, path.stat().st_size, kind, limits)
     complaint = _probe(path, kind, limits)
     if complaint:
-        raise UserError(f"{name}: {complaint}")
+        raise UserError(f"{path.name}: {complaint}")
+
+
+def check_name_and_size(name: str, size: int, kind: Kind, limits: Limits) -> None:
+    """See that a file of so many bytes may be brought.
+
+    Raises:
+        UserError: it has the name of something else, or is too large.
+    """
+    suffixes = SUFFIXES[kind]
+    if Path(name).suffix.lower() not in suffixes:
+        raise UserError(
+            f"{name}: not the name of a {kind}; choose a file of up to {limits.megabytes} MB that "
+            f"ends in {', '.join(suffixes)}"
+        )
+    if size > limits.megabytes * MEGA:
+        raise UserError(
+            f"{name}: {size / MEGA:,.1f} MB, more than {limits.megabytes} MB; save it smaller"
+        )
 
 
 def _probe(path: Path, kind: Kind, limits: Limits) -> str:

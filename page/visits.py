@@ -47,6 +47,7 @@ class Visit:
         address: of the computer that it is open on.
         files: what is there, by what it is for.
         cancelled: set when the animation that was asked for last should stop; each gets a new one.
+        started: set when its turn has come; each gets a new one.
         kept: results of earlier requests, by what they are for.
     """
 
@@ -54,6 +55,7 @@ class Visit:
     address: str = ""
     files: dict[str, Path] = field(default_factory=dict)
     cancelled: Event = field(default_factory=Event)
+    started: Event = field(default_factory=Event)
     kept: dict[str, Kept] = field(default_factory=dict)
     used: float = field(default_factory=time.monotonic)
     closed: bool = False
@@ -64,7 +66,7 @@ class Visit:
 
     def begin(self) -> None:
         """An animation is asked for: what was cancelled before does not concern it."""
-        self.cancelled = Event()
+        self.cancelled, self.started = Event(), Event()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -52,7 +52,7 @@ def test_gifs_and_other_containers_are_welcome(tmp_path: Path) -> None:
 def test_a_picture_of_every_ending_that_is_offered_is_welcome(tmp_path: Path) -> None:
     kinds = {".jfif": "JPEG"}
     opened = set()
-    for suffix in uploads.PICTURE_SUFFIXES:
+    for suffix in uploads.SUFFIXES["picture"]:
         path = tmp_path / f"picture{suffix}"
         if suffix in HEIF_SUFFIXES:
             shutil.copy(HEIC, path)
