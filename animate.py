@@ -25,7 +25,7 @@ from engine.animation import AnimationOptions
 from engine.animator import DEFAULT_BATCH_SIZE
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
 from engine.errors import UserError
 from engine.framing import Box, read_box
@@ -36,26 +36,24 @@ DEMO = Path(__file__).parent / "demo"
 DEFAULT_RESULT = Path("result.mp4")
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
-    parser.add_argument("--checkpoint", type=Path, help="trained networks")
-    parser.add_argument("--source_image", type=Path, help="the picture to move")
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
+    )
+    parser.add_argument("--checkpoint", type=to_path, help="trained networks")
+    parser.add_argument("--source_image", type=to_path, help="the picture to move")
     parser.add_argument(
         "--driving_video",
-        type=Path,
+        type=to_path,
         help="the video to move it: a video file, a GIF, a folder of frames, an image of frames "
         "side by side",
     )
     parser.add_argument(
-        "--result_video", type=Path, help=".mp4, .mov, .mkv, .webm or .gif; default: result.mp4"
+        "--result_video", type=to_path, help=".mp4, .mov, .mkv, .webm or .gif; default: result.mp4"
     )
     parser.add_argument("--pairs", action="store_true", help="animate pairs of test videos")
-    parser.add_argument("--log_dir", type=Path, help="--pairs: default: the checkpoint's folder")
+    parser.add_argument("--log_dir", type=to_path, help="--pairs: default: the checkpoint's folder")
     motion = parser.add_mutually_exclusive_group()
     motion.add_argument("--relative", action="store_true", help="take over the change of pose")
     motion.add_argument("--absolute", action="store_true", help="take over the pose itself")
@@ -94,17 +92,15 @@ def parse_arguments() -> argparse.Namespace:
         "--compile", action="store_true", help="faster, after a minute of compiling"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--save_frames", type=Path, metavar="DIR", help="lossless frames, too")
+    parser.add_argument("--save_frames", type=to_path, metavar="DIR", help="lossless frames, too")
     parser.add_argument(
         "--side_by_side",
         action="store_true",
         help="show source and driving, with keypoints, beside the result, and write a picture of "
         "some frames",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
-    )
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write a report there")
+    parser.add_overrides()
     return parser.parse_args()
 
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.image import IMAGE_SUFFIXES
@@ -32,17 +32,13 @@ DEMO = Path(__file__).parent / "demo"
 DEFAULT_PORT = 7860
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, help="trained networks; default: demo/'s")
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
+    parser = Parser(__doc__)
+    parser.add_argument("--checkpoint", type=to_path, help="trained networks; default: demo/'s")
     parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
     )
+    parser.add_overrides()
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="auto", help="auto: the device's fastest"

@@ -15,9 +15,8 @@ see. docs/evaluation.md defines every number.
 """
 
 import argparse
-from pathlib import Path
 
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
 from engine.errors import UserError
 from engine.evaluator import (
@@ -53,22 +52,18 @@ _LARGEST_SIDE = 4096
 """Pixels, of --size: frames of that size, squared, take gigabytes."""
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument(
         "folders",
-        type=Path,
+        type=to_path,
         nargs="*",
         metavar="RESULTS TRUTHS",
         help="what was made, and should be",
     )
     parser.add_argument(
         "--compare",
-        type=Path,
+        type=to_path,
         nargs="+",
         metavar="RESULTS",
         help="score several folders of results side by side; name TRUTHS alone before it",
@@ -76,19 +71,21 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--ground_truth", action="store_true", help="score a checkpoint on puppets")
     parser.add_argument(
         "--checkpoint",
-        type=Path,
+        type=to_path,
         nargs="+",
         default=[],
         metavar="FILE",
         help="trained networks: to be scored on puppets, or what made each RESULTS, for the report",
     )
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
     parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
     )
-    parser.add_argument("--data", type=Path, help="set of puppets; default: the config's root_dir")
+    parser.add_overrides()
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write a page to look at: .html"
+        "--data", type=to_path, help="set of puppets; default: the config's root_dir"
+    )
+    parser.add_argument(
+        "--report", type=to_path, metavar="FILE", help="write a page to look at: .html"
     )
     parser.add_argument(
         "--size", metavar="HxW", help="resize both to this; default: compare them as they are"
@@ -112,7 +109,7 @@ def parse_arguments() -> argparse.Namespace:
     keypoints.add_argument("--keypoints", choices=KEYPOINT_DETECTORS, help="for AKD and MKR")
     keypoints.add_argument(
         "--keypoint_files",
-        type=Path,
+        type=to_path,
         nargs=2,
         metavar="FILE",
         help="for AKD and MKR: those found in the results and in the truths, .npz or .csv",
@@ -120,21 +117,21 @@ def parse_arguments() -> argparse.Namespace:
     features = parser.add_mutually_exclusive_group()
     features.add_argument("--features", choices=FEATURE_DETECTORS, help="for AED")
     features.add_argument(
-        "--feature_files", type=Path, nargs=2, metavar="FILE", help="for AED, likewise"
+        "--feature_files", type=to_path, nargs=2, metavar="FILE", help="for AED, likewise"
     )
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=to_path,
         metavar="DIR",
         help="where the networks' weights lie; default: torchvision's folder",
     )
     parser.add_argument(
         "--cache",
-        type=Path,
+        type=to_path,
         metavar="DIR",
         help=f"where scores are kept between runs; default: RESULTS/{CACHE_NAME}",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write every number there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     return parser.parse_args()
 

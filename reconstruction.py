@@ -28,7 +28,7 @@ from engine import distributed
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build_animator import load_animator
 from engine.clip import Clip, open_clip
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import rebuild
@@ -44,16 +44,14 @@ from engine.video_writer import VideoWriter
 from frames_dataset import split_videos
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="trained networks")
-    parser.add_argument("--log_dir", type=Path, help="default: the checkpoint's folder")
-    parser.add_argument("--json", type=Path, help="write the scores there")
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
+    )
+    parser.add_argument("--checkpoint", type=to_path, required=True, help="trained networks")
+    parser.add_argument("--log_dir", type=to_path, help="default: the checkpoint's folder")
+    parser.add_argument("--json", type=to_path, help="write the scores there")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="fp32", help="auto: the device's fastest"
@@ -63,13 +61,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--weights",
-        type=Path,
+        type=to_path,
         metavar="DIR",
         help="where its weights lie; default: torchvision's folder",
     )
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
-    )
+    parser.add_overrides()
     return parser.parse_args()
 
 

@@ -29,7 +29,7 @@ from engine.build import choose_config
 from engine.build_data import build_dataset, list_test_videos
 from engine.build_training import RANDOM_VGG_SEED, build_trainer
 from engine.checkpoint import best_path, read_torch_file, restore_random_state
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import announce, choose_device, keep_freed_memory
 from engine.epoch_record import check_record
 from engine.errors import UserError
@@ -48,22 +48,18 @@ _WITHOUT_EFFECT |= {"num_workers", "validate_freq"}
 _log = logging.getLogger(__name__)
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
+    )
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--checkpoint", type=Path, help="go on with this run")
-    start.add_argument("--init_from", type=Path, help="start from these weights")
-    parser.add_argument("--log_dir", type=Path, help="runs get a folder in it; default: log")
+    start.add_argument("--checkpoint", type=to_path, help="go on with this run")
+    start.add_argument("--init_from", type=to_path, help="start from these weights")
+    parser.add_argument("--log_dir", type=to_path, help="runs get a folder in it; default: log")
     parser.add_argument("--device_ids", type=_gpu_numbers, help="GPUs to train on, such as 0,1")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
-    )
+    parser.add_overrides()
     parser.add_argument(
         "--seed", type=_seed, help="of all random draws; default: the checkpoint's, else 0"
     )

@@ -1,12 +1,13 @@
 """Trees of plain values -> frozen dataclasses, strictly. No key is named here.
 
-Understood in a field's type: str, bool, int, float, X | None, Literal, tuple[X, ...], tuple[X, Y],
-another dataclass (a section of the file), and Annotated[number, Range].
+Understood in a field's type: str, FilePath, bool, int, float, X | None, Literal, tuple[X, ...],
+tuple[X, Y], another dataclass (a section of the file), and Annotated[number, Range].
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from difflib import get_close_matches
@@ -27,6 +28,9 @@ from typing import (
 from engine.errors import UserError
 
 T = TypeVar("T")
+
+FilePath = Annotated[str, "path"]
+"""Text that may name a file or folder; a `~` that it begins with is read as the home folder."""
 
 
 class ConfigError(UserError):
@@ -99,7 +103,7 @@ def shown(value: object) -> str:
 def describe(hint: Any) -> str:
     """What a field of this type takes, in words that finish the sentence `write ...`."""
     origin, args = get_origin(hint), get_args(hint)
-    if origin is Annotated:
+    if origin is Annotated and hint != FilePath:
         return f"{describe(args[0])} {args[1]}"
     if origin in (Union, UnionType):
         return f"{describe(args[0])}, or null"
@@ -173,7 +177,7 @@ def check_value(value: object, hint: Any, place: Place) -> Any:
         if value is None:
             return None
         kind = get_args(kind)[0]
-    if get_origin(kind) is Annotated:
+    if get_origin(kind) is Annotated and kind != FilePath:
         kind, bounds = get_args(kind)
     if is_dataclass(kind):
         return _section(value, kind, place)
@@ -206,6 +210,13 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
+def _path(value: object) -> str | None:
+    text = _text(value)
+    if text is None or "\0" in text:
+        return None
+    return os.path.expanduser(text)  # noqa: PTH111 - it stays text.
+
+
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -230,6 +241,7 @@ def _integer(value: object) -> int | None:
 
 CONVERTERS: dict[Any, Callable[[object], Any]] = {
     str: _text,
+    FilePath: _path,
     bool: _flag,
     int: _integer,
     float: _number,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from config.parsing import ConfigError, Range, parse_section, plain
+from config.parsing import ConfigError, FilePath, Range, parse_section, plain
 from config.reading import read_file, with_overrides, write_text
 from config.renaming import with_new_names
 from config.resolution import with_derived
@@ -70,10 +70,10 @@ class AugmentationParams:
 
 @dataclass(frozen=True)
 class DatasetParams:
-    root_dir: str
+    root_dir: FilePath
     frame_shape: tuple[Count, Count, Count]  # H, W, C
     id_sampling: bool = False
-    pairs_list: str | None = None
+    pairs_list: FilePath | None = None
     augmentation_params: AugmentationParams = field(default_factory=AugmentationParams)
 
 
@@ -167,7 +167,7 @@ class TrainParams:
     checkpoint_minutes: Weight = 30.0  # 0 is never
     transform_params: TransformParams = field(default_factory=TransformParams)
     loss_weights: LossWeights = field(default_factory=LossWeights)
-    perceptual_weights: str = "imagenet"  # or `random`, or a file
+    perceptual_weights: FilePath = "imagenet"  # or `random`, or a file
     num_workers: CountOrZero = 4
     keep_checkpoints: Count = 3
     validate_freq: CountOrZero = 0  # epochs; 0 is never

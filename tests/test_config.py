@@ -267,3 +267,32 @@ def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     assert file_refusal(tmp_path) == "this is a folder; name one of the YAML files in it"
     beyond = tmp_path / "vox-256.yaml" / "b.yaml"
     assert file_refusal(beyond) == "cannot be read (Not a directory); check the path"
+
+
+PATHS = (
+    "dataset_params.root_dir",
+    "dataset_params.pairs_list",
+    "train_params.perceptual_weights",
+)
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_a_tilde_in_a_path_is_the_home_folder(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the file, in what a checkpoint carries, and in an override."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for config in (
+        parse_config(with_key(key, "~/some/where"), "own.yaml"),
+        parsed(f"{key}=~/some/where"),
+    ):
+        section, name = key.split(".")
+        assert Path(getattr(getattr(config, section), name)) == tmp_path / "some" / "where"
+    assert "is not allowed here" in refusal(with_key(key, "some\0where"))
+    assert refusal(with_key(key, 3)).startswith(f"own.yaml: {key}: 3 is not allowed here; write")
+
+
+def test_no_other_text_is_taken_for_a_path() -> None:
+    assert parsed().train_params.perceptual_weights == "imagenet"
+    assert parsed("visualizer_params.colormap=jet").visualizer_params.colormap == "jet"

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from config.schema import Config, TrainingPrecision, load_config
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import choose_device, set_precision
 from engine.errors import UserError
 from engine.export_graphs import build_graphs
@@ -48,16 +48,10 @@ TRAINING_PRECISIONS: dict[torch.dtype, TrainingPrecision] = {
 CONFIG = Path(__file__).parents[1] / "config" / "vox-256.yaml"
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=CONFIG, help="default: vox-256.yaml")
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
-    )
+    parser = Parser(__doc__)
+    parser.add_argument("--config", type=to_path, default=CONFIG, help="default: vox-256.yaml")
+    parser.add_overrides()
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--train", action="store_true", help="time training steps")
     instead.add_argument("--data", action="store_true", help="time the reading of training pairs")
@@ -77,7 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=3.0, help="how long to measure each part; default: 3"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a report there")
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write a report there")
     return parser.parse_args()
 
 

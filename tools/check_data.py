@@ -23,7 +23,7 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.schema import Config, load_config
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from engine.listing import by_id
 from engine.output import check_file, write_json
@@ -35,16 +35,10 @@ from tools.dataset.remarks import complaints, remarks
 from tools.dataset.table import aligned, table
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
-    )
+    parser = Parser(__doc__)
+    parser.add_argument("--config", type=to_path, required=True)
+    parser.add_overrides()
     parser.add_argument("--quick", action="store_true", help="decode six frames of each video")
     parser.add_argument(
         "--workers", type=int, default=_cores(), help="processes; default: one a core"
@@ -55,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
         default=5.0,
         help="how long to time the reading of each kind of video; default: 5",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found there")
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write what was found there")
     args = parser.parse_args()
     if args.workers < 1:
         raise UserError(f"--workers {args.workers}: must be 1 or more")

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from config.schema import to_dict
 from engine.build import build_inference_networks, choose_config
 from engine.checkpoint import load_weights, read_torch_file, with_averages
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.export_formats import FORMATS
 from engine.exporting import export
 from engine.identity import checkpoint_facts
@@ -32,19 +32,15 @@ from engine.scene import open_scene
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="trained networks")
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
+    parser = Parser(__doc__)
+    parser.add_argument("--checkpoint", type=to_path, required=True, help="trained networks")
     parser.add_argument(
-        "--set", action="extend", nargs="+", default=[], metavar="K=V", help="override config keys"
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
     )
+    parser.add_argument("--out", type=to_path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--format", choices=FORMATS, default="onnx", help="default: onnx")
+    parser.add_overrides()
     return parser.parse_args()
 
 

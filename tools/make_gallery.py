@@ -23,7 +23,7 @@ from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
 from engine.errors import UserError
 from engine.output import check_file, write_whole
@@ -36,18 +36,14 @@ GAP = 2
 """White pixels between the pictures, before they are enlarged."""
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="trained networks")
-    parser.add_argument("--data", type=Path, required=True, help="a set with transfer triples")
+    parser = Parser(__doc__)
+    parser.add_argument("--checkpoint", type=to_path, required=True, help="trained networks")
+    parser.add_argument("--data", type=to_path, required=True, help="a set with transfer triples")
     parser.add_argument("--columns", type=int, default=6, help="how many triples at most")
     parser.add_argument("--every", type=int, default=2, help="show every nth frame")
     parser.add_argument("--enlarge", type=int, default=2, help="times the size of the frames")
-    parser.add_argument("--out", type=Path, default=Path("gallery.webp"), help=".webp or .gif")
+    parser.add_argument("--out", type=to_path, default=Path("gallery.webp"), help=".webp or .gif")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     return parser.parse_args()
 

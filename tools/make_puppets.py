@@ -28,19 +28,15 @@ from pathlib import Path
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from tools.puppets.dataset import Plan, build
 
 SIZES = (64, 128, 256)
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--size", type=int, choices=SIZES, default=64, help="pixels a side")
     parser.add_argument("--train", type=int, default=200, help="number of training clips")
     parser.add_argument("--test", type=int, default=20, help="number of test clips")
@@ -51,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
         "--travel", type=float, default=1.0, help="how far they walk: 0 dances on the spot"
     )
     parser.add_argument("--format", choices=("mp4", "png", "frames"), default="mp4")
-    parser.add_argument("--out", type=Path, default=Path("data/puppets"), help="a new folder")
+    parser.add_argument("--out", type=to_path, default=Path("data/puppets"), help="a new folder")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one a core"
     )

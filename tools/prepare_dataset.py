@@ -11,7 +11,6 @@ when the same command is given again, to the same files as one that was not: a f
 whole or not at all. Any other folder with something in it is refused, and left as it is.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.clip import open_cut_clip
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from engine.framing import Box, read_box
 from engine.image import to_frame
@@ -42,10 +41,6 @@ PARTIAL = ".partial"  # the folder beside the results in which they are made
 SETTINGS = ".prepared.json"
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 class Job(NamedTuple):
     """A video, and the folder of frames that it is to become."""
 
@@ -54,9 +49,11 @@ class Job(NamedTuple):
 
 
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=Path, required=True, help="the folder of videos")
-    parser.add_argument("--out", type=Path, required=True, help="the dataset; new, or begun before")
+    parser = Parser(__doc__)
+    parser.add_argument("--videos", type=to_path, required=True, help="the folder of videos")
+    parser.add_argument(
+        "--out", type=to_path, required=True, help="the dataset; new, or begun before"
+    )
     parser.add_argument("--size", type=int, default=256, help="pixels a side; default: 256")
     parser.add_argument("--crop", metavar="X,Y,W,H", help="the part of each frame that counts")
     parser.add_argument(

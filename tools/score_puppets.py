@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
 from engine.output import check_report, write_json
 from tools.puppets.dataset import MANIFEST
@@ -36,20 +36,18 @@ from tools.puppets.reading import open_set
 from tools.puppets.words import as_dict, print_scores
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, help="YAML file; default: what the checkpoint holds")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="trained networks")
-    parser.add_argument("--data", type=Path, help="set of puppets; default: the config's root_dir")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores there")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser = Parser(__doc__)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="K=V", help="override a key of the config"
+        "--config", type=to_path, help="YAML file; default: what the checkpoint holds"
     )
+    parser.add_argument("--checkpoint", type=to_path, required=True, help="trained networks")
+    parser.add_argument(
+        "--data", type=to_path, help="set of puppets; default: the config's root_dir"
+    )
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write the scores there")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_overrides()
     return parser.parse_args()
 
 

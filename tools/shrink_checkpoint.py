@@ -7,7 +7,6 @@ The result loads wherever the whole checkpoint does, but training cannot go on f
 weigh nothing.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.checkpoint import read_torch_file, with_averages, write_checkpoint
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run, to_path
 from engine.description import DESCRIPTION
 from engine.errors import UserError
 
@@ -27,14 +26,10 @@ NETWORKS = ("generator", "kp_detector")
 KEPT = ("config", DESCRIPTION, "epoch", "step")
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def main() -> None:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="what train.py wrote")
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser = Parser(__doc__)
+    parser.add_argument("--checkpoint", type=to_path, required=True, help="what train.py wrote")
+    parser.add_argument("--out", type=to_path, required=True, help="the file to write")
     args = parser.parse_args()
     write_checkpoint(
         args.out, shrunk(with_averages(read_torch_file(args.checkpoint)), args.checkpoint)
