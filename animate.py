@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from animation_run import Files, animate_one, animate_test_videos
+from animation_run import Files, PairFiles, animate_one, animate_test_videos
 from config.schema import Config
 from engine import distributed
 from engine.animation import AnimationOptions
@@ -130,15 +130,14 @@ def main() -> None:
         options = animation_options(config, args)
         if args.pairs:
             folder = (args.log_dir or args.checkpoint.parent) / "animation"
-            animate_test_videos(
-                animator, config, options, folder=folder, json=args.json, asked=args.device
-            )
+            files = PairFiles(args.checkpoint, args.config, folder, args.json)
+            animate_test_videos(animator, config, options, files=files, asked=args.device)
         else:
             animate_one(
                 animator,
                 options,
                 Files(**{name: getattr(args, name) for name in Files._fields}),
-                frame_shape=config.dataset_params.frame_shape,
+                config=config,
                 crops=read_crops(args.crop),
                 asked=args.device,
                 overrides=args.set,

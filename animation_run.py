@@ -9,11 +9,20 @@ from config.schema import Config
 from engine import distributed
 from engine.animation import Animation, AnimationOptions, animate_scene, check_best_frame, report
 from engine.animator import Animator
+from engine.build_files import config_inputs
+from engine.command_files import Inputs, Kind, Output, check_files, json_report
 from engine.device import announce
 from engine.errors import UserError
 from engine.framing import Box
-from engine.output import check_file, is_frame_of, write_json
-from engine.pairs import animate_pairs, check_pairs, pairs_as_dicts
+from engine.output import write_json
+from engine.pairs import (
+    animate_pairs,
+    check_pairs,
+    every_pair,
+    frames_beside,
+    names_of,
+    pairs_as_dicts,
+)
 from engine.progress import Bar
 from engine.scene import Scene, open_scene
 from frames_dataset import PairedDataset, split_videos
@@ -41,7 +50,7 @@ def animate_one(
     options: AnimationOptions,
     files: Files,
     *,
-    frame_shape: tuple[int, int, int],
+    config: Config,
     crops: Mapping[str, Box],
     asked: str,
     overrides: Sequence[str],
@@ -50,7 +59,7 @@ def animate_one(
     """Move the picture by the video, and report.
 
     Args:
-        frame_shape: (H, W, C) of the networks' frames.
+        config: of the networks.
         crops: the parts that were chosen, of `source` and `driving`.
         asked: the `--device` that was given.
         overrides: of the config, for the report.
@@ -61,12 +70,12 @@ def animate_one(
     """
     if distributed.world_size() > 1:
         raise UserError("torchrun: shares out --pairs alone; use python animate.py for one picture")
-    check_results(files, side_by_side=options.side_by_side)
+    check_results(files, config, side_by_side=options.side_by_side)
     with (
         open_scene(
             files.source_image,
             files.driving_video,
-            frame_shape=frame_shape,
+            frame_shape=config.dataset_params.frame_shape,
             crop_source=crops.get("source"),
             crop_driving=crops.get("driving"),
         ) as scene,
@@ -96,30 +105,21 @@ def animate_one(
     print_animation(animation, scene, options, files, chosen=crops)
 
 
-def check_results(files: Files, *, side_by_side: bool) -> None:
-    """See that the report can be written, and that no result replaces another or what it is from.
+def check_results(files: Files, config: Config, *, side_by_side: bool) -> None:
+    """See that no result replaces another, or what it is from, and that the report can be written.
 
     Raises:
-        UserError: it cannot, or would.
+        UserError: one would, or it cannot.
     """
-    results = {"--result_video": files.result_video, "--save_frames": files.save_frames}
-    results["--json"] = files.json
+    inputs = Inputs([files.checkpoint, files.config, files.source_image, files.driving_video])
+    outputs = [Output("--result_video", files.result_video)]
+    if files.save_frames is not None:
+        outputs.append(Output("--save_frames", files.save_frames, "frames"))
     if side_by_side:
-        results["--side_by_side"] = files.result_video.with_suffix(".png")
-    inputs = (files.checkpoint, files.config, files.source_image, files.driving_video)
-    given = {path.resolve(): path for path in inputs if path is not None}
-    for flag, path in results.items():
-        if path is None:
-            continue
-        lost = given.get(path.resolve())
-        if flag == "--save_frames":
-            lost = next((file for file in given.values() if is_frame_of(path, file)), lost)
-        if lost is not None:
-            remedy = "--result_video" if flag == "--side_by_side" else flag
-            raise UserError(f"{lost}: {flag} would write over it; choose another {remedy}")
-        given[path.resolve()] = path
-    if files.json is not None:
-        check_file(files.json)
+        picture = files.result_video.with_suffix(".png")
+        outputs.append(Output("--side_by_side", picture, remedy="--result_video"))
+    outputs += json_report(files.json)
+    check_files(inputs + config_inputs(config, dataset_is_read=False), outputs)
 
 
 def print_animation(
@@ -149,20 +149,26 @@ def print_animation(
 # ----- pairs of test videos
 
 
+class PairFiles(NamedTuple):
+    """What the animation of pairs is made of besides the test videos, and what it writes."""
+
+    checkpoint: Path
+    config: Path | None
+    folder: Path
+    json: Path | None
+
+
 def animate_test_videos(
     animator: Animator,
     config: Config,
     options: AnimationOptions,
     *,
-    folder: Path,
-    json: Path | None,
+    files: PairFiles,
     asked: str,
 ) -> None:
     """Animate pairs of the dataset's test videos, and report in the first process.
 
     Args:
-        folder: for the results.
-        json: for the report; None for none.
         asked: the `--device` that was given.
     """
     params, data = config.animate_params, config.dataset_params
@@ -174,14 +180,36 @@ def animate_test_videos(
     )
     shape = data.frame_shape
     check_pairs(pairs, options, frame_shape=shape)
-    if json is not None:
-        check_file(json)
+    check_pair_results(pairs, files, config, side_by_side=options.side_by_side)
     first = distributed.is_first()
     if first:
         announce(animator.device, asked=asked)
-    animate_pairs(animator, pairs, options, folder=folder, suffix=params.format, frame_shape=shape)
-    if json is not None and first:
-        content = {"folder": str(folder), **options.motion._asdict()}
-        write_json(json, content | {"pairs": pairs_as_dicts(pairs)})
+    animate_pairs(
+        animator, pairs, options, folder=files.folder, suffix=params.format, frame_shape=shape
+    )
+    if files.json is not None and first:
+        content = {"folder": str(files.folder), **options.motion._asdict()}
+        write_json(files.json, content | {"pairs": pairs_as_dicts(pairs)})
     if first:
-        print(f"{folder}: {len(pairs)} videos of source, driving and result")
+        print(f"{files.folder}: {len(pairs)} videos of source, driving and result")
+
+
+def check_pair_results(
+    pairs: PairedDataset, files: PairFiles, config: Config, *, side_by_side: bool
+) -> None:
+    """As check_results, for pairs."""
+    every = every_pair(pairs)
+    videos = [video for pair in every for video in (pair.source, pair.driving)]
+    outputs = []
+    for name in names_of(every):
+        video = files.folder / f"{name}{config.animate_params.format}"
+        outputs.append(result_in_folder(video))
+        outputs.append(result_in_folder(frames_beside(video), "frames"))
+        if side_by_side:
+            outputs.append(result_in_folder(video.with_suffix(".png")))
+    inputs = Inputs([files.checkpoint, files.config, *videos]) + config_inputs(config)
+    check_files(inputs, outputs + json_report(files.json))
+
+
+def result_in_folder(path: Path, kind: Kind = "result") -> Output:
+    return Output("a result in --log_dir", path, kind, remedy="--log_dir")

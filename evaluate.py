@@ -15,7 +15,10 @@ see. docs/evaluation.md defines every number.
 """
 
 import argparse
+from collections.abc import Sequence
 
+from engine.build_files import config_inputs
+from engine.command_files import Inputs, Output, check_files, json_report
 from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
 from engine.errors import UserError
@@ -25,22 +28,23 @@ from engine.evaluator import (
     Files,
     Wanted,
     build_evaluator,
+    files_of,
 )
 from engine.matching import Shape
 from engine.memory import enough_memory
-from engine.output import check_report
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
 from engine.report import MOST_RUNS
-from engine.video import is_video
 from evaluation_run import (
     CACHE_NAME,
+    Loaded,
     Outputs,
     load_networks,
     on_puppets,
+    puppets_folder,
     score_folders,
     tell_of_folders,
 )
-from tools.puppets.dataset import MANIFEST
+from tools.puppets.reading import set_inputs
 
 _OF_FOLDERS = (
     *("size", "frame_width", "partial", "weights", "cache"),
@@ -145,15 +149,16 @@ def main() -> None:
     check_arguments(args)
     shape = Shape(parse_size(args.size), positive("--frame_width", args.frame_width))
     device = choose_device(args.device)
-    outputs = Outputs(args.json, args.report)
+    wanted, outputs = wanted_of(args), Outputs(args.json, args.report)
     networks = [
         load_networks(path, config=args.config, overrides=args.set, device=device)
         for path in args.checkpoint
     ]
+    check_files(inputs_of(args, wanted, networks), outputs_of(args))
     if args.ground_truth:
         on_puppets(networks[0], args.data, outputs, device_asked=args.device)
         return
-    evaluator = build_evaluator(wanted_of(args), device)
+    evaluator = build_evaluator(wanted, device)
     results = args.compare or args.folders[:1]
     runs = score_folders(
         results, args.folders[-1], shape, evaluator, partial=args.partial, cache=args.cache
@@ -162,10 +167,10 @@ def main() -> None:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """See that what was named is what the way of scoring takes, and that it can be written.
+    """See that what was named is what the way of scoring takes.
 
     Raises:
-        UserError: it is not, or cannot.
+        UserError: it is not.
     """
     runs, folders = len(args.compare or [1]), len(args.folders)
     if args.ground_truth and (folders or args.compare or len(args.checkpoint) != 1):
@@ -178,7 +183,6 @@ def check_arguments(args: argparse.Namespace) -> None:
     if not args.ground_truth and len(args.checkpoint) not in (0, runs):
         raise UserError(f"--checkpoint: {len(args.checkpoint)} files for {runs} RESULTS; name each")
     check_flags(args)
-    check_outputs(args)
 
 
 def check_flags(args: argparse.Namespace) -> None:
@@ -200,25 +204,29 @@ def check_flags(args: argparse.Namespace) -> None:
         )
 
 
-def check_outputs(args: argparse.Namespace) -> None:
-    """See that what is to be written can be, and replaces nothing that is read.
+def inputs_of(args: argparse.Namespace, wanted: Wanted, networks: Sequence[Loaded]) -> Inputs:
+    """What is read, and what the networks' configs name."""
+    files = [*args.checkpoint, args.config, *files_of(wanted)]
+    inputs = Inputs(files, [*args.folders, *(args.compare or [])])
+    for loaded in networks:
+        inputs += config_inputs(loaded.config, dataset_is_read=False)
+    if args.ground_truth:
+        inputs += set_inputs(puppets_folder(networks[0], args.data))
+    return inputs
 
-    Raises:
-        UserError: it cannot, or would.
-    """
-    taken = [*args.checkpoint, args.config, *(args.keypoint_files or [])]
-    taken += args.feature_files or []
-    if args.data is not None:
-        taken.append(args.data / MANIFEST)
-    folders = [folder.resolve() for folder in [*args.folders, *(args.compare or [])]]
-    for flag, path in (("--json", args.json), ("--report", args.report)):
-        if path is None:
-            continue
-        target = path.resolve()
-        if is_video(target) and any(folder in target.parents for folder in folders):
-            taken.append(path)
-        check_report(flag, path, taken)
-        taken.append(path)
+
+def outputs_of(args: argparse.Namespace) -> list[Output]:
+    """What is written."""
+    if args.ground_truth:
+        caches = []
+    elif args.cache is not None:
+        caches = [args.cache]
+    else:
+        caches = [folder / CACHE_NAME for folder in args.compare or args.folders[:1]]
+    outputs = [Output("--cache", folder, "cache") for folder in caches]
+    if args.report is not None:
+        outputs.append(Output("--report", args.report, "page"))
+    return outputs + json_report(args.json)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -153,6 +153,11 @@ def looks_of(networks: Sequence[Loaded]) -> list[Look]:
 # ----- puppets
 
 
+def puppets_folder(loaded: Loaded, data: Path | None) -> Path:
+    """The set of puppets that is named or, by default, that of the config."""
+    return data or Path(loaded.config.dataset_params.root_dir)
+
+
 def on_puppets(loaded: Loaded, data: Path | None, outputs: Outputs, *, device_asked: str) -> None:
     """Score a checkpoint where the truth is known, print and write it.
 
@@ -164,7 +169,7 @@ def on_puppets(loaded: Loaded, data: Path | None, outputs: Outputs, *, device_as
         UserError: there is no such set, or it does not fit the networks.
     """
     params = loaded.config.dataset_params
-    puppets = open_set(data or Path(params.root_dir), frame_shape=params.frame_shape)
+    puppets = open_set(puppets_folder(loaded, data), frame_shape=params.frame_shape)
     announce(loaded.animator.device, asked=device_asked)
     found = evaluate_puppets(loaded.animator, puppets, build_motion_transfer(loaded.config))
     if outputs.json is not None:

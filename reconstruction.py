@@ -27,14 +27,16 @@ from config.schema import Config
 from engine import distributed
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build_animator import load_animator
+from engine.build_files import config_inputs
 from engine.clip import Clip, open_clip
+from engine.command_files import Inputs, Output, check_files, json_report
 from engine.command_line import Parser, run, to_path
 from engine.device import announce, choose_device
 from engine.errors import UserError
 from engine.evaluation import rebuild
-from engine.evaluator import Evaluator, Wanted, build_evaluator
+from engine.evaluator import Evaluator, Wanted, build_evaluator, files_of
 from engine.memory import enough_memory
-from engine.output import FrameFolder, check_folder, check_report, write_json
+from engine.output import FrameFolder, check_folder, write_json
 from engine.precision import PRECISIONS
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
 from engine.score_words import as_dict, table
@@ -94,13 +96,14 @@ def reconstruct(args: argparse.Namespace, device: torch.device) -> None:
     params = config.dataset_params
     videos = split_videos(Path(params.root_dir), "test", id_sampling=params.id_sampling)
     videos = videos[: config.reconstruction_params.num_videos]
-    check_videos(videos, config)
+    names = check_videos(videos, config)
     folder = (args.log_dir or args.checkpoint.parent) / "reconstruction"
+    wanted = wanted_of(args)
+    inputs = Inputs([args.checkpoint, args.config, *videos, *files_of(wanted)])
+    results = results_of(names, folder, config)
+    check_files(inputs + config_inputs(config), [*results, *json_report(args.json)])
     check_folder(folder)
-    if args.json is not None:
-        check_report("--json", args.json, [args.checkpoint, args.config])
-    lpips = None if args.lpips == "none" else args.lpips
-    evaluator = build_evaluator(Wanted(args.weights or weights_folder(), lpips), device)
+    evaluator = build_evaluator(wanted, device)
     first = distributed.is_first()
     if first:
         announce(device, asked=args.device)
@@ -124,8 +127,23 @@ def reconstruct(args: argparse.Namespace, device: torch.device) -> None:
     print_scores(scores, folder, evaluator)
 
 
-def check_videos(videos: Sequence[Path], config: Config) -> None:
-    """See that all can be opened and have names of their own, before the first is rebuilt.
+def wanted_of(args: argparse.Namespace) -> Wanted:
+    """What to measure, as the flags say."""
+    lpips = None if args.lpips == "none" else args.lpips
+    return Wanted(args.weights or weights_folder(), lpips)
+
+
+def results_of(names: Sequence[str], folder: Path, config: Config) -> Iterator[Output]:
+    """What is written of the videos of these names."""
+    for name in names:
+        video = folder / f"{name}{config.reconstruction_params.format}"
+        yield Output("a result in --log_dir", video, remedy="--log_dir")
+        frames = folder / "png" / name
+        yield Output("a result in --log_dir", frames, "frames", remedy="--log_dir")
+
+
+def check_videos(videos: Sequence[Path], config: Config) -> list[str]:
+    """The names of the videos, all of which can be opened, before the first is rebuilt.
 
     Raises:
         UserError: one cannot, or two would be written to the same file.
@@ -136,6 +154,7 @@ def check_videos(videos: Sequence[Path], config: Config) -> None:
             other = named.setdefault(clip.name, path)
         if other != path:
             raise UserError(f"{path}: its results would replace those of {other}; rename one")
+    return list(named)
 
 
 def rebuild_clip(

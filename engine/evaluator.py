@@ -67,6 +67,15 @@ class Evaluator(NamedTuple):
         return [line for files in precomputed for line in files.extras(matched)]
 
 
+def files_of(wanted: Wanted) -> list[Path]:
+    """The files that are read for what is wanted, whether or not they are there."""
+    files = [] if wanted.lpips is None else lpips_files(wanted.lpips, wanted.weights)
+    if wanted.keypoints == "body":
+        files.append(body_file(wanted.weights))
+    named = [it for it in (wanted.keypoints, wanted.features) if isinstance(it, Files)]
+    return files + [path for pair in named for path in pair]
+
+
 def build_evaluator(wanted: Wanted, device: torch.device) -> Evaluator:
     """Load what is there.
 

@@ -1,16 +1,22 @@
 """Results on disk: folders of frames and JSON reports, checked before the work and whole after."""
 
 import contextlib
+import io
 import json
 import re
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from engine.errors import UserError, WriteError
+
+MARKER = ".frames.json"
+"""The file in a folder of frames that lists those that were written, so that others stay."""
 
 _FRAME_NAME = re.compile(r"\d{8}\.png")
 
@@ -40,17 +46,6 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file to write")
     check_folder(path.parent)
-
-
-def check_report(flag: str, path: Path, read: Iterable[Path | None]) -> None:
-    """See that the file that a flag names can be written, and is none of those that are read.
-
-    Raises:
-        UserError: it cannot, or is.
-    """
-    if path.resolve() in {it.resolve() for it in read if it is not None}:
-        raise UserError(f"{path}: {flag} would write over it; name another file")
-    check_file(path)
 
 
 @contextlib.contextmanager
@@ -110,42 +105,72 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(partial)
         partial.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path}: cannot be written ({reason}); free some space or name another folder"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-def is_frame_of(folder: Path, file: Path) -> bool:
-    """Whether FrameFolder would take a file for a frame that an earlier run left in its folder."""
-    inside = file.resolve().parent == folder.resolve()
-    return inside and _FRAME_NAME.fullmatch(file.resolve().name) is not None
+# ----- folders of frames
+
+
+class _Written(NamedTuple):
+    """A frame as it was written: its name, its size in bytes and its CRC-32."""
+
+    name: str
+    size: int
+    checksum: int
+
+
+def is_frame_name(name: str) -> bool:
+    """Tell whether FrameFolder writes files of such a name."""
+    return _FRAME_NAME.fullmatch(name) is not None
+
+
+def check_frames(folder: Path) -> None:
+    """See that a FrameFolder would replace nothing but frames that it has written.
+
+    Raises:
+        UserError: something else of such a name is there.
+    """
+    if folder.is_dir():
+        _check_own(folder, _read_marker(folder))
 
 
 class FrameFolder:
     """Writes uint8 RGB frames (H, W, 3) as 00000000.png onwards, without loss.
 
     A context manager. The frames appear in `folder` when the block ends, in place of frames that an
-    earlier run left there; after an exception the folder is what it was. Other files stay.
+    earlier run left there, as a hidden list tells; after an exception the folder is what it was.
+    Other files stay.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the folder cannot be written to, or holds other files of such names.
     """
 
     def __init__(self, folder: Path) -> None:
         check_folder(folder)
+        check_frames(folder)
         self.folder = folder
-        self.num_frames = 0
+        self._written: list[_Written] = []
         self._partial = tempfile.TemporaryDirectory(prefix=".partial-", dir=folder)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self._written)
 
     def write(self, frame: np.ndarray) -> None:
         """Append one frame."""
-        path = Path(self._partial.name) / f"{self.num_frames:08d}.png"
-        try:
-            Image.fromarray(frame).save(path, compress_level=1)
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written to ({error.strerror})") from error
-        self.num_frames += 1
+        name, content = f"{self.num_frames:08d}.png", io.BytesIO()
+        Image.fromarray(frame).save(content, "PNG", compress_level=1)
+        with writing(self.folder):
+            (Path(self._partial.name) / name).write_bytes(content.getbuffer())
+        self._written.append(
+            _Written(name, content.getbuffer().nbytes, zlib.crc32(content.getbuffer()))
+        )
 
     def __enter__(self) -> "FrameFolder":
         return self
@@ -156,11 +181,61 @@ class FrameFolder:
                 self._replace_frames(Path(partial))
 
     def _replace_frames(self, partial: Path) -> None:
-        for old in self.folder.iterdir():
-            if _FRAME_NAME.fullmatch(old.name):
-                old.unlink()
-        for frame in partial.iterdir():
-            frame.replace(self.folder / frame.name)
+        old = _read_marker(self.folder)
+        _check_own(self.folder, old)
+        # In between, a run that is killed may leave old frames and new ones.
+        _write_marker(self.folder, {*old, *self._written})
+        with writing(self.folder):
+            for frame in old:
+                (self.folder / frame.name).unlink(missing_ok=True)
+            for frame in self._written:
+                (partial / frame.name).replace(self.folder / frame.name)
+        _write_marker(self.folder, self._written)
+
+
+def _read_marker(folder: Path) -> set[_Written]:
+    """The frames that a FrameFolder has left in a folder; none if it has no list of them."""
+    try:
+        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        frames = {_Written(*frame) for frame in content["frames"]}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return set()
+    kinds = {(str, int, int)}
+    return {it for it in frames if {tuple(map(type, it))} == kinds and is_frame_name(it.name)}
+
+
+def _write_marker(folder: Path, frames: Iterable[_Written]) -> None:
+    about = "lossless frames of animate.py or reconstruction.py, which may replace them"
+    write_json(folder / MARKER, {"about": about, "frames": sorted(frames)})
+
+
+def _check_own(folder: Path, written: set[_Written]) -> None:
+    """See that each file with the name of a frame is one of those that were written.
+
+    Raises:
+        UserError: one is not.
+    """
+    sizes = {(frame.name, frame.size) for frame in written}
+    for file in sorted(folder.iterdir()):
+        if not is_frame_name(file.name):
+            continue
+        is_own = file.is_file() and not file.is_symlink() and (file.name, _size(file)) in sizes
+        if not is_own or _Written(file.name, _size(file), _checksum(file)) not in written:
+            raise UserError(
+                f"{file}: frames would replace it, and no earlier run is known to have written it; "
+                f"name a new folder, or move the frames in {folder} away"
+            )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _checksum(file: Path) -> int:
+    return zlib.crc32(file.read_bytes())
+
+
+# ----- new folders
 
 
 @contextlib.contextmanager
@@ -187,4 +262,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
             whole.rename(folder)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); free some space, or name another "
+            "folder"
+        ) from error

@@ -68,9 +68,14 @@ def _animate_pair(
             Scene(picture, whole, driving),
             options,
             result_video=video,
-            save_frames=video.parent / "png" / video.stem,
+            save_frames=frames_beside(video),
             progress=bar.show,
         )
+
+
+def frames_beside(video: Path) -> Path:
+    """The folder of lossless frames that belongs to a pair's video."""
+    return video.parent / "png" / video.stem
 
 
 def check_pairs(

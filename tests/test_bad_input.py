@@ -32,6 +32,7 @@ from commands import (
 import animate
 import reconstruction
 import train
+from engine.output import FrameFolder
 
 NAME, OTHER = "small-jacobian", "small-zero-order"
 COMMANDS: dict[str, Callable[[], None]] = {
@@ -65,17 +66,24 @@ class Place:
         self.file = folder / "file"
         self.file.write_text("in the way")
         self.result = folder / "result.mp4"
-        for earlier in ("result.mp4", "frames/00000000.png", "frames/mine.txt", "report.json"):
+        for earlier in ("result.mp4", "frames/mine.txt", "report.json"):
             self._write_earlier(folder / earlier)
-        for earlier in ("e.mp4", "f.mp4", "png/e/00000000.png", "png/f/00000000.png"):
-            self._write_earlier(folder / "log" / "reconstruction" / earlier)
-            self._write_earlier(folder / "log" / "animation" / earlier)
+        self._write_earlier_frame(folder / "frames")
+        for results in ("reconstruction", "animation"):
+            for name in ("e", "f"):
+                self._write_earlier(folder / "log" / results / f"{name}.mp4")
+                self._write_earlier_frame(folder / "log" / results / "png" / name)
         self._write_earlier(folder / "log" / "log.txt")
 
     @staticmethod
     def _write_earlier(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"earlier {path.name}")
+        path.write_text(f'["earlier {path.name}"]')
+
+    @staticmethod
+    def _write_earlier_frame(folder: Path) -> None:
+        with FrameFolder(folder) as frames:
+            frames.write(frames_of_a_square(9, count=1)[0])
 
     def set(self, **sections: Tree) -> None:
         """Change keys of the configuration file."""
@@ -486,6 +494,19 @@ def report_would_replace_the_result(place: Place) -> list[object]:
 @case("animate reconstruction", "golden.pth.tar", "--json would write over it")
 def report_would_replace_the_checkpoint(place: Place) -> list[object]:
     return ["--json", place.checkpoint]
+
+
+@case("animate", "{folder}/frames/00000003.png", "name a new folder")
+def frames_would_replace_those_of_somebody_else(place: Place) -> list[object]:
+    shutil.copy(place.picture, place.folder / "frames" / "00000003.png")
+    return []
+
+
+@case("reconstruction", "{folder}/log/reconstruction/png/f/00000003.png", "name a new folder")
+def rebuilt_frames_would_replace_those_of_somebody_else(place: Place) -> list[object]:
+    folder = place.folder / "log" / "reconstruction" / "png" / "f"
+    shutil.copy(place.picture, folder / "00000003.png")
+    return []
 
 
 @case("animate", "{folder}/file/frames")

@@ -143,9 +143,10 @@ def test_keypoints_of_one_run_are_not_those_of_another(
 def test_a_report_does_not_replace_what_describes_the_puppets(tmp_path: Path) -> None:
     manifest = tmp_path / "puppets.json"
     manifest.write_text("{}")
-    asked = ["--ground_truth", "--checkpoint", "x", "--data", tmp_path, "--json", manifest]
+    checkpoint = write_tiny_checkpoint(tmp_path / "tiny.pth.tar")
+    asked = ["--ground_truth", "--checkpoint", checkpoint, "--data", tmp_path, "--json", manifest]
     error = run_here(evaluate.main, *asked).error()
-    assert error == f"{manifest}: --json would write over it; name another file"
+    assert error == f"{manifest}: --json would write over it; choose another --json"
 
 
 # ----- networks

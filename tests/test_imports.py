@@ -32,6 +32,7 @@ ALLOWED = {
     "engine": ("engine", "modules", "sync_batchnorm"),
     "engine.build": ("engine", "modules", "config"),
     "engine.build_animator": ("engine", "config"),
+    "engine.build_files": ("engine", "config"),
     "engine.build_data": ("engine", "config", "frames_dataset", "augmentation"),
     "engine.build_training": ("engine", "modules", "config", "sync_batchnorm"),
     "modules": (),

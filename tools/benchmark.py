@@ -26,12 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from config.schema import Config, TrainingPrecision, load_config
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
 from engine.build import build_inference_networks
+from engine.build_files import config_inputs
+from engine.command_files import Inputs, check_files, json_report
 from engine.command_line import Parser, run, to_path
 from engine.device import choose_device, set_precision
 from engine.errors import UserError
 from engine.export_graphs import build_graphs
 from engine.measures import peak_memory
-from engine.output import check_file, write_json
+from engine.output import write_json
 from engine.precision import PRECISIONS, choose_precision
 from frames_dataset import split_videos
 from tools.bench.animation import measure, measure_plain
@@ -81,14 +83,13 @@ def main() -> None:
         raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
     if args.seconds < 0:
         raise UserError(f"--seconds {args.seconds:g}: must be 0 or more")
-    if args.json is not None:
-        check_file(args.json)
     check_backend_flags(args)
     device = choose_device("cpu" if args.backend else args.device)
     precision = choose_precision(args.precision, device)
     set_precision(args.precision)
     size = [] if args.size is None else [f"dataset_params.frame_shape=[{args.size},{args.size},3]"]
     config = load_config(args.config, [*args.set, *size])
+    check_files(Inputs([args.config]) + config_inputs(config), json_report(args.json))
     if args.backend:
         report = benchmark_backends(args, config, precision)
     elif args.data:

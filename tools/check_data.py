@@ -23,10 +23,12 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.schema import Config, load_config
+from engine.build_files import config_inputs
+from engine.command_files import Inputs, check_files, json_report
 from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from engine.listing import by_id
-from engine.output import check_file, write_json
+from engine.output import write_json
 from frames_dataset import split_videos
 from tools.bench.loading import measure_loading
 from tools.dataset.examining import Finding, examine
@@ -53,8 +55,6 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.workers < 1:
         raise UserError(f"--workers {args.workers}: must be 1 or more")
-    if args.json is not None:
-        check_file(args.json)
     return args
 
 
@@ -63,6 +63,7 @@ def main() -> None:
     config = load_config(args.config, args.set)
     params = config.dataset_params
     root = Path(params.root_dir)
+    check_files(Inputs([args.config]) + config_inputs(config), json_report(args.json))
     sides, notes = {"train": videos_of(config, "train")}, []
     try:
         sides["test"] = videos_of(config, "test")

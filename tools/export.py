@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.schema import to_dict
 from engine.build import build_inference_networks, choose_config
+from engine.build_files import config_inputs
 from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.command_files import Inputs, Output, check_files
 from engine.command_line import Parser, run, to_path
 from engine.export_formats import FORMATS
 from engine.exporting import export
@@ -48,6 +50,8 @@ def main() -> None:
     args = parse_arguments()
     state = read_torch_file(args.checkpoint)
     config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
+    inputs = Inputs([args.checkpoint, args.config]) + config_inputs(config, dataset_is_read=False)
+    check_files(inputs, [Output("--out", args.out, "folder")])
     networks = build_inference_networks(config.model_params)
     load_weights(args.checkpoint, with_averages(state), networks._asdict())
     for network in networks:

@@ -23,13 +23,15 @@ from config.schema import Config
 from engine.animator import Animator
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
+from engine.build_files import config_inputs
+from engine.command_files import Inputs, Output, check_files
 from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
 from engine.errors import UserError
 from engine.output import check_file, write_whole
 from engine.video import read_image, to_frame, to_tensor
 from tools.puppets.motion import FPS
-from tools.puppets.reading import PuppetSet, open_set
+from tools.puppets.reading import PuppetSet, open_set, set_inputs
 
 FORMATS = {".webp": "WEBP", ".gif": "GIF"}
 GAP = 2
@@ -55,13 +57,16 @@ def main() -> None:
             raise UserError(f"--{name} {getattr(args, name)}: must be at least 1")
     if args.out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {args.out}: cannot write such a file; use {', '.join(FORMATS)}")
-    check_file(args.out)
     animator, config = load_animator(
         args.checkpoint, config=None, device=choose_device(args.device), precision="fp32"
     )
     puppets = open_set(args.data, frame_shape=config.dataset_params.frame_shape)
     if not puppets.triples:
         raise UserError(f"{args.data}: has no triples; make a set that has, with --transfer 6")
+
+    inputs = Inputs([args.checkpoint]) + set_inputs(args.data) + config_inputs(config)
+    check_files(inputs, [Output("--out", args.out)])
+    check_file(args.out)
 
     shown = [column(animator, puppets, config, it) for it in puppets.triples[: args.columns]]
     pages = [

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,9 @@ from PIL import Image
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from engine.build_files import folders_of_videos
 from engine.clip import open_cut_clip
+from engine.command_files import Inputs, Output, check_files
 from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from engine.framing import Box, read_box
@@ -65,6 +67,7 @@ def main() -> None:
             raise UserError(f"--{name} {getattr(args, name)}: must be 1 or more")
     crop = None if args.crop is None else read_box(args.crop)
     all_jobs = list(jobs(args.videos, args.out))
+    check_out(args.videos, args.out, all_jobs)
     waiting = [job for job in all_jobs if not job.folder.exists()]
     settings = {"size": args.size, "crop": crop, "quality": QUALITY}
     check_settings(args.out, settings, in_use=len(waiting) < len(all_jobs))
@@ -91,13 +94,11 @@ def jobs(videos: Path, out: Path) -> Iterator[Job]:
     """What is to be made of what.
 
     Raises:
-        UserError: there are no videos, or two of them would become one folder, or one itself.
+        UserError: there are no videos, or two of them would become one folder.
     """
     sides = [side for side in ("train", "test") if (videos / side).is_dir()] or [""]
     taken: dict[Path, Path] = {}
     for side in sides:
-        if (out / side).resolve() == (videos / side).resolve():
-            raise UserError(f"--out {out}: is where the videos are; name another folder")
         for video in list_videos(videos / side):
             folder = out / side / bare_name(video.name)
             if folder in taken:
@@ -106,6 +107,17 @@ def jobs(videos: Path, out: Path) -> Iterator[Job]:
                 )
             taken[folder] = video
             yield Job(video, folder)
+
+
+def check_out(videos: Path, out: Path, all_jobs: Sequence[Job]) -> None:
+    """See that no folder to be filled is one that is read.
+
+    Raises:
+        UserError: one is.
+    """
+    filled = [out, *sorted({job.folder.parent for job in all_jobs} - {out})]
+    inputs = Inputs([job.video for job in all_jobs], folders_of_videos(videos))
+    check_files(inputs, [Output("--out", folder, "folder") for folder in filled])
 
 
 def check_settings(out: Path, settings: dict[str, object], *, in_use: bool) -> None:

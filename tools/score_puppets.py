@@ -27,12 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.build import build_motion_transfer
 from engine.build_animator import load_animator
+from engine.build_files import config_inputs
+from engine.command_files import Inputs, check_files, json_report
 from engine.command_line import Parser, run, to_path
 from engine.device import choose_device
-from engine.output import check_report, write_json
-from tools.puppets.dataset import MANIFEST
+from engine.output import write_json
 from tools.puppets.evaluation import evaluate_puppets
-from tools.puppets.reading import open_set
+from tools.puppets.reading import open_set, set_inputs
 from tools.puppets.words import as_dict, print_scores
 
 
@@ -62,9 +63,8 @@ def main() -> None:
     )
     data = config.dataset_params
     puppets = open_set(args.data or Path(data.root_dir), frame_shape=data.frame_shape)
-    if args.json is not None:
-        read = [args.checkpoint, args.config, puppets.folder / MANIFEST]
-        check_report("--json", args.json, read)
+    inputs = Inputs([args.checkpoint, args.config]) + set_inputs(puppets.folder)
+    check_files(inputs + config_inputs(config), json_report(args.json))
 
     scores = evaluate_puppets(animator, puppets, build_motion_transfer(config)).scores
     if args.json is not None:

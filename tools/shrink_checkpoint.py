@@ -18,6 +18,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.checkpoint import read_torch_file, with_averages, write_checkpoint
+from engine.command_files import Inputs, Output, check_files
 from engine.command_line import Parser, run, to_path
 from engine.description import DESCRIPTION
 from engine.errors import UserError
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=to_path, required=True, help="what train.py wrote")
     parser.add_argument("--out", type=to_path, required=True, help="the file to write")
     args = parser.parse_args()
+    check_files(Inputs([args.checkpoint]), [Output("--out", args.out, "new")])
     write_checkpoint(
         args.out, shrunk(with_averages(read_torch_file(args.checkpoint)), args.checkpoint)
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.clip import Clip, open_clip
+from engine.command_files import Inputs
 from engine.errors import UserError
 from frames_dataset import list_videos
 from tools.puppets.dataset import MANIFEST, Plan
@@ -45,6 +46,16 @@ class PuppetSet:
                 f"{clip.num_frames}; make the set again"
             )
         return truth
+
+
+def set_inputs(folder: Path) -> Inputs:
+    """All that is read of a set of puppets, whether or not it is there."""
+    truths = sorted((folder / "ground_truth").glob("*.npz"))
+    triples = sorted((folder / "transfer").glob("*"))
+    return Inputs(
+        [folder / MANIFEST, *truths, *(file for triple in triples for file in triple.glob("*"))],
+        [folder / "train", folder / "test", *triples],
+    )
 
 
 def open_set(folder: Path, *, frame_shape: tuple[int, int, int]) -> PuppetSet:
