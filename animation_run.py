@@ -25,6 +25,7 @@ from engine.pairs import (
 )
 from engine.progress import Bar
 from engine.scene import Scene, open_scene
+from engine.words import counted
 from frames_dataset import PairedDataset, split_videos
 
 PAIRS_SEED = 0
@@ -132,7 +133,7 @@ def print_animation(
 ) -> None:
     """Say what was made, and what was decided on the way."""
     seconds = animation.seconds["total"]
-    print(f"{animation.video}: {animation.num_frames} frames in {seconds:.1f} s")
+    print(f"{animation.video}: {counted(animation.num_frames, 'frame')} in {seconds:.1f} s")
     if animation.picture is not None:
         print(f"{animation.picture}: some of them, below the driving frames")
     if options.best_frame == "auto":
@@ -191,7 +192,7 @@ def animate_test_videos(
         content = {"folder": str(files.folder), **options.motion._asdict()}
         write_json(files.json, content | {"pairs": pairs_as_dicts(pairs)})
     if first:
-        print(f"{files.folder}: {len(pairs)} videos of source, driving and result")
+        print(f"{files.folder}: {counted(len(pairs), 'video')} of source, driving and result")
 
 
 def check_pair_results(

@@ -34,6 +34,7 @@ from engine.matching import Shape
 from engine.memory import enough_memory
 from engine.pretrained import LPIPS_NETWORKS, weights_folder
 from engine.report import MOST_RUNS
+from engine.words import counted
 from evaluation_run import (
     CACHE_NAME,
     Loaded,
@@ -177,11 +178,13 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError("--ground_truth: takes one --checkpoint, and no folders of results")
     if not args.ground_truth and folders != (1 if args.compare else 2):
         named = "TRUTHS --compare RESULTS RESULTS" if args.compare else "RESULTS TRUTHS"
-        raise UserError(f"{folders} folders named: write evaluate.py {named}")
+        raise UserError(f"{counted(folders, 'folder')} named: write evaluate.py {named}")
     if runs > MOST_RUNS:
         raise UserError(f"--compare: {runs} folders; a page shows at most {MOST_RUNS}")
     if not args.ground_truth and len(args.checkpoint) not in (0, runs):
-        raise UserError(f"--checkpoint: {len(args.checkpoint)} files for {runs} RESULTS; name each")
+        raise UserError(
+            f"--checkpoint: {counted(len(args.checkpoint), 'file')} for {runs} RESULTS; name each"
+        )
     check_flags(args)
 
 

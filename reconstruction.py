@@ -43,6 +43,7 @@ from engine.score_words import as_dict, table
 from engine.scoring import VideoScore, check_finite, score_video, total_means
 from engine.video import to_frame, to_tensor
 from engine.video_writer import VideoWriter
+from engine.words import counted
 from frames_dataset import split_videos
 
 
@@ -183,7 +184,7 @@ def rebuild_clip(
 def print_scores(scores: Sequence[VideoScore], folder: Path, evaluator: Evaluator) -> None:
     means = total_means(scores)
     frames = sum(score.num_frames for score in scores)
-    print(f"{folder}: {len(scores)} videos, {frames} frames")
+    print(f"{folder}: {counted(len(scores), 'video')}, {counted(frames, 'frame')}")
     print(table(scores))
     for name, reason in evaluator.skipped.items():
         print(f"{name}: skipped; {reason}")

@@ -14,6 +14,7 @@ from engine.errors import UserError
 from engine.framing import Box, choose_box
 from engine.image import resize_frame, to_tensor
 from engine.video import Sound, UnreadableVideo, VideoReader, bare_name, open_video
+from engine.words import counted
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Clip:
         """Raise UserError if the video has no frame `index`."""
         if not 0 <= index < self.num_frames:
             raise UserError(
-                f"{self.reader.path}: frame {index} is not among its {self.num_frames} frames, "
-                f"choose one from 0 to {self.num_frames - 1}"
+                f"{self.reader.path}: frame {index} is not among its "
+                f"{counted(self.num_frames, 'frame')}; choose one from 0 to {self.num_frames - 1}"
             )
 
     def __iter__(self) -> Iterator[Tensor]:

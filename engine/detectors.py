@@ -16,6 +16,7 @@ from engine.keypoint_files import read_features, read_keypoints
 from engine.matching import Matched
 from engine.metrics import Array
 from engine.pretrained import MissingWeights, load_body_detector
+from engine.words import counted
 
 _SURE = 0.9  # of a person, and of a joint's being in the picture: the detector's own scores
 _NUM_BODY_JOINTS = 17
@@ -144,7 +145,7 @@ class Precomputed:
         if len(widths) > 1:
             raise UserError(
                 f"{results}, {truths}: {' and '.join(map(str, sorted(widths)))} {kind} a frame; "
-                "they must have as many everywhere"
+                "give as many for every frame of both"
             )
 
     def extras(self, matched: Matched) -> list[str]:
@@ -161,7 +162,8 @@ class Precomputed:
                 told = len(self._arrays[side].get(pair.name, ()))
                 if told > frames[side]:
                     lines.append(
-                        f"{path}: {pair.name}: {told} frames where the {side} has {frames[side]}"
+                        f"{path}: {pair.name}: {counted(told, 'frame')} where the {side} has "
+                        f"{frames[side]}"
                     )
         return lines
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from engine.errors import UserError
+from engine.words import counted
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,9 @@ def announce(device: torch.device, *, asked: str) -> None:
         asked: the `--device` that was given.
     """
     if device.type == "cpu" and asked == "auto":
-        _log.warning("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
+        _log.warning(
+            "no GPU found: running on the CPU with %s", counted(torch.get_num_threads(), "thread")
+        )
 
 
 def _check_cuda(device_ids: Sequence[int]) -> None:

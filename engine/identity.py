@@ -9,6 +9,8 @@ from typing import IO
 
 import torch
 
+from engine.words import counted
+
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -34,7 +36,7 @@ def machine_facts(device: torch.device) -> dict[str, str]:
         name = torch.cuda.get_device_name(device)
     return {
         "device": name,
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "processor": f"{_processor()}, {counted(os.cpu_count() or 1, 'core')}",
         "system": platform.platform(),
         "software": f"Python {platform.python_version()}, torch {torch.__version__}",
     }

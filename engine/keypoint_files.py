@@ -21,7 +21,10 @@ from engine.errors import UserError
 from engine.metrics import Array
 
 _COLUMNS = ("video", "frame", "keypoint", "x", "y")
-_MOST_NUMBERS = 10**8  # of one video; a count that asks for more is a slip
+_MOST_NUMBERS = 10**8
+"""In all arrays of a file, 0.8 GB of them: a count that asks for more is a slip."""
+_MOST_DIGITS = 9
+"""Of a count."""
 
 
 def read_keypoints(path: Path) -> dict[str, Array]:
@@ -30,7 +33,7 @@ def read_keypoints(path: Path) -> dict[str, Array]:
     for name, array in arrays.items():
         if array.ndim != 3 or array.shape[2] != 2:
             raise UserError(
-                f"{path}: {name}: of shape {array.shape} in place of (frames, keypoints, 2)"
+                f"{path}: {name}: of shape {array.shape}; make it (frames, keypoints, 2)"
             )
     return arrays
 
@@ -40,19 +43,25 @@ def read_features(path: Path) -> dict[str, Array]:
     arrays = _read_csv_features(path) if path.suffix.lower() == ".csv" else _read_npz(path)
     for name, array in arrays.items():
         if array.ndim != 2:
-            raise UserError(f"{path}: {name}: of shape {array.shape} in place of (frames, numbers)")
+            raise UserError(f"{path}: {name}: of shape {array.shape}; make it (frames, numbers)")
     return arrays
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
+            _check_size(path, sum(entry.file_size for entry in archive.zip.infolist()) // 8)
             found = [
                 (name, archive[name].astype(np.float64, casting="same_kind"))
                 for name in archive.files
             ]
+    except UserError:
+        raise
     except Exception as error:  # damaged bytes make numpy and zipfile raise all kinds of them
-        raise UserError(f"{path}: not a readable .npz of arrays by video name") from error
+        raise UserError(
+            f"{path}: not a readable .npz of arrays of numbers by video name; write it anew with "
+            "numpy.savez"
+        ) from error
     arrays: dict[str, Array] = {}
     for name, array in found:
         if name in arrays:
@@ -76,12 +85,13 @@ def _read_csv_keypoints(path: Path) -> dict[str, Array]:
             )
         points[at] = _number(row["x"], where), _number(row["y"], where)
     most = 1 + max((keypoint for points in found.values() for _, keypoint in points), default=0)
+    lengths = {name: 1 + max(frame for frame, _ in points) for name, points in found.items()}
+    _check_size(path, 2 * most * sum(lengths.values()))
     arrays = {}
     for name, points in found.items():
-        array = _nothing(path, name, (1 + max(frame for frame, _ in points), most, 2))
+        arrays[name] = np.full((lengths[name], most, 2), np.nan)
         for at, point in points.items():
-            array[at] = point
-        arrays[name] = array
+            arrays[name][at] = point
     return arrays
 
 
@@ -92,23 +102,22 @@ def _read_csv_features(path: Path) -> dict[str, Array]:
         if number in frames:
             raise UserError(f"{where}: tells again of frame {number}; remove one")
         frames[number] = [_number(row[key], where) for key in row if key not in _COLUMNS[:2]]
+    width = max((len(next(iter(frames.values()))) for frames in found.values()), default=0)
+    _check_size(path, width * sum(1 + max(frames) for frames in found.values()))
     arrays = {}
     for name, frames in found.items():
-        array = _nothing(path, name, (1 + max(frames), len(next(iter(frames.values())))))
+        arrays[name] = np.full((1 + max(frames), width), np.nan)
         for frame, numbers in frames.items():
-            array[frame] = numbers
-        arrays[name] = array
+            arrays[name][frame] = numbers
     return arrays
 
 
-def _nothing(path: Path, name: str, shape: tuple[int, ...]) -> Array:
-    """An array of NaN for a video."""
-    if math.prod(shape) > _MOST_NUMBERS:
-        counts = " x ".join(map(str, shape))
+def _check_size(path: Path, count: int) -> None:
+    """See that a file asks for no more numbers than any set of videos has."""
+    if count > _MOST_NUMBERS:
         raise UserError(
-            f"{path}: {name}: {counts} numbers, more than any video has; mend its counts"
+            f"{path}: asks for {count:,} numbers, more than {_MOST_NUMBERS:,}; mend its counts"
         )
-    return np.full(shape, np.nan)
 
 
 def _rows(path: Path, *, required: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -120,6 +129,8 @@ def _rows(path: Path, *, required: tuple[str, ...]) -> Iterator[tuple[str, Mappi
             missing = set(required) - set(columns)
             if missing:
                 raise UserError(f"{path}: no column {' or '.join(sorted(missing))}; add it")
+            if "" in columns:
+                raise UserError(f"{path}: a column without a name; name or remove it")
             twice = [name for name in columns if columns.count(name) > 1]
             if twice:
                 raise UserError(f"{path}: two columns {twice[0]}; rename or remove one")
@@ -132,9 +143,10 @@ def _rows(path: Path, *, required: tuple[str, ...]) -> Iterator[tuple[str, Mappi
 
 
 def _count(text: str, where: str) -> int:
-    if not text.strip().isdecimal():
-        raise UserError(f"{where}: {text!r} in place of a count from 0")
-    return int(text)
+    digits = text.strip()
+    if not digits.isdecimal() or len(digits) > _MOST_DIGITS:
+        raise UserError(f"{where}: {text!r} in place of a count; write a whole number from 0")
+    return int(digits)
 
 
 def _number(text: str, where: str) -> float:
@@ -142,7 +154,9 @@ def _number(text: str, where: str) -> float:
     try:
         number = float(text) if text.strip() else math.nan
     except ValueError as error:
-        raise UserError(f"{where}: {text!r} in place of a number") from error
+        raise UserError(
+            f"{where}: {text!r} in place of a number; leave unknown ones empty"
+        ) from error
     if math.isinf(number):
         raise UserError(f"{where}: {text!r} in place of a number; leave unknown ones empty")
     return number

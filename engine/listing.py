@@ -17,16 +17,15 @@ _SPLIT_SEED = 0
 _TEST_SHARE = 0.2
 
 
-def list_videos(folder: Path) -> list[Path]:
+def list_videos(folder: Path, *, named_by: str = "dataset_params.root_dir") -> list[Path]:
     """The videos in `folder`, sorted by name; hidden files and what is no video are passed over.
+
+    named_by: the argument or key by which a person names the folder, for messages.
 
     Raises UserError if there is no such folder, or no video in it.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; name the folder of videos, in a config by "
-            "dataset_params.root_dir"
-        )
+        raise UserError(f"{folder}: no such folder; name the folder of videos by {named_by}")
     entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     videos = [entry for entry in entries if is_video(entry)]
     if not videos:

@@ -1,6 +1,6 @@
 """Results and truths on disk, paired by name; what does not match is named, never averaged away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from engine.errors import UserError
 from engine.file_kind import file_kind
 from engine.image import is_animated, open_picture, upright_size
 from engine.video import bare_name, is_video, open_video, resize_frame, to_tensor
+from engine.words import counted
 
 
 class VideoPair(NamedTuple):
@@ -57,10 +58,14 @@ class Shape(NamedTuple):
 def match_videos(results: Path, truths: Path, shape: Shape) -> Matched:
     """Pair the videos of two folders: files, folders of frames, images of frames side by side.
 
+    They share their names without endings. Where none has that of a truth, one that adds endings to
+    it will do: `a.mp4.png`, as other programs name their result of `a.mp4`.
+
     Raises:
         UserError: a folder holds no videos or two of one name, or a video cannot be opened.
     """
-    found, wanted = _by_name(results), _by_name(truths)
+    wanted = _by_name(truths)
+    found = _named_as(wanted, _by_name(results))
     problems = [f"{name}: missing in {results}" for name in wanted if name not in found]
     problems += [f"{name}: extra, {truths} has no such video" for name in found.keys() - wanted]
     pairs = []
@@ -102,6 +107,29 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return videos
 
 
+def _named_as(wanted: Mapping[str, Path], found: Mapping[str, Path]) -> dict[str, Path]:
+    """What is found, by the names of what is wanted as far as names without endings agree.
+
+    Raises:
+        UserError: two would get one name.
+    """
+    waiting = {_bare(name): name for name in wanted if name not in found}
+    named: dict[str, Path] = {}
+    for name, path in found.items():
+        new = name if name in wanted else waiting.get(_bare(name), name)
+        other = named.setdefault(new, path)
+        if other != path:
+            raise UserError(f"{path}: could be {new}, as could {other}; move or rename one")
+    return named
+
+
+def _bare(name: str) -> str:
+    """A name without any of its endings."""
+    while (shorter := bare_name(name)) != name:
+        name = shorter
+    return name
+
+
 def _compare(name: str, found: Path, wanted: Path, shape: Shape) -> tuple[VideoPair, str | None]:
     """The pair, and what is wrong with its length.
 
@@ -122,7 +150,8 @@ def _compare(name: str, found: Path, wanted: Path, shape: Shape) -> tuple[VideoP
         return pair, None
     kind = "shorter" if pair.result_frames < pair.truth_frames else "longer"
     return pair, (
-        f"{name}: {kind}, {pair.result_frames} frames where the truth has {pair.truth_frames}"
+        f"{name}: {kind}, {counted(pair.result_frames, 'frame')} where the truth has "
+        f"{pair.truth_frames}"
     )
 
 

@@ -12,6 +12,11 @@ from torch.utils.data import Dataset
 
 from engine.errors import UserError
 from engine.video import bare_name
+from engine.words import counted
+
+_COLUMNS = ("source", "driving", "frame")
+_MOST_DIGITS = 9
+"""Of a frame number; Python refuses to read numbers of thousands of digits."""
 
 
 class AnimationPair(NamedTuple):
@@ -79,8 +84,8 @@ def _listed_pairs(videos: Sequence[Path], pairs_list: Path) -> list[AnimationPai
             pairs.append(AnimationPair(source, driving, frame))
     if not pairs:
         raise UserError(
-            f"{pairs_list}: no row names two of the {len(videos)} test videos "
-            f"(such as {videos[0].name}), correct the names or dataset_params.root_dir"
+            f"{pairs_list}: no row names two of the {counted(len(videos), 'test video')} "
+            f"(such as {videos[0].name}); correct the names or dataset_params.root_dir"
         )
     return pairs
 
@@ -90,22 +95,27 @@ def _read_rows(pairs_list: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with pairs_list.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", skipinitialspace=True)
+            columns = list(reader.fieldnames or [])
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{pairs_list}: not a readable CSV ({error}), correct dataset_params.pairs_list"
+            f"{pairs_list}: not a readable CSV ({error}); correct dataset_params.pairs_list"
         ) from error
-    missing = {"source", "driving"} - set(reader.fieldnames or [])
+    missing = {"source", "driving"} - set(columns)
     if missing:
         raise UserError(
-            f"{pairs_list}: no column {' or '.join(sorted(missing))}, name them in the first line"
+            f"{pairs_list}: no column {' or '.join(sorted(missing))}; name them in the first line"
         )
+    twice = [name for name in _COLUMNS if columns.count(name) > 1]
+    if twice:
+        raise UserError(f"{pairs_list}: two columns {twice[0]}; rename or remove one")
     return rows
 
 
 def _frame_number(text: str, where: str) -> int:
     if not text.strip():
         return 0
-    if not text.strip().isdecimal():
-        raise UserError(f"{where}: frame {text!r} is no frame number, write 0 or a larger integer")
-    return int(text)
+    digits = text.strip()
+    if not digits.isdecimal() or len(digits) > _MOST_DIGITS:
+        raise UserError(f"{where}: frame {text!r} is no frame number; write 0 or a larger integer")
+    return int(digits)

@@ -102,14 +102,34 @@ def _fill(network: nn.Module, path: Path, state: Mapping) -> None:
     """Take a file's weights, of any precision, in float32.
 
     Raises:
-        UserError: they are of another network, or are no numbers.
+        UserError: they are of another network, or are no real numbers.
     """
     try:
-        network.load_state_dict({str(key): state[key] for key in state}, assign=True)
+        found = {str(key): state[key] for key in state}
+        for value in found.values():
+            _check_plain(value, path)
+        network.load_state_dict(found, assign=True)
     except RuntimeError as error:
         raise UserError(f"{path}: of another network; get a whole copy") from error
     network.float()
     _check_finite(network.state_dict().values(), path)
+
+
+def _check_plain(weight: object, path: Path) -> None:
+    """See that a weight is a tensor of real numbers, with all of them there.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not isinstance(weight, Tensor):
+        kind = type(weight).__name__
+    elif weight.layout != torch.strided:
+        kind = "sparse tensor"
+    elif weight.is_meta or weight.is_quantized or weight.is_complex():
+        kind = "meta, quantized or complex tensor"
+    else:
+        return
+    raise UserError(f"{path}: holds a {kind} in place of weights; get a whole copy")
 
 
 def _check_finite(weights: Iterable[Tensor], path: Path) -> None:
@@ -129,6 +149,7 @@ def _linear_weights(path: Path, layers: nn.Sequential, backbone: _Backbone) -> l
         weight = state.get(f"lin{index}.model.1.weight")
         if not isinstance(weight, Tensor) or weight.shape != (1, layer.out_channels, 1, 1):
             raise UserError(f"{path}: not the linear weights of LPIPS 0.1; get a whole copy")
+        _check_plain(weight, path)
         weights.append(weight.float())
     _check_finite(weights, path)
     return weights

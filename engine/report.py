@@ -52,7 +52,8 @@ def write_report(path: Path, runs: Sequence[Run], strips: Sequence[Strip]) -> No
         UserError: the file cannot be written.
     """
     page = "\n".join(_page(runs, strips))
-    write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    content = page.encode("utf-8", "backslashreplace")  # a file's name may be no Unicode
+    write_whole(path, lambda partial: partial.write_bytes(content))
 
 
 def _page(runs: Sequence[Run], strips: Sequence[Strip]) -> Iterable[str]:

@@ -49,15 +49,16 @@ class ScoreCache:
         text = self._read(pair)
         try:
             content = json.loads(text)
-            if content["key"] != self._key(pair):
+            about = content["about"]
+            if about["key"] != self._key(pair) or content["checksum"] != _checksum(about):
                 return None
             series = {
                 kind: Series(tuple(values), tuple(weights))
-                for kind, (values, weights) in content["series"].items()
+                for kind, (values, weights) in about["series"].items()
             }
-            return VideoScore(pair.name, content["num_frames"], series)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None  # It is missing, or was cut off: computed again, it is replaced.
+            return VideoScore(pair.name, about["num_frames"], series)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None  # It is missing, or was damaged: computed again, it is replaced.
 
     def _read(self, pair: VideoPair) -> str:
         """What a file of ours holds; nothing if it is missing, or empty after a crash."""
@@ -75,15 +76,19 @@ class ScoreCache:
     def store(self, pair: VideoPair, score: VideoScore) -> None:
         """Keep a score. Raises UserError if the disk is full."""
         about = {"key": self._key(pair), "num_frames": score.num_frames}
-        write_json(self._path(pair), _MARK | about | {"series": score.series})
+        content = json.loads(json.dumps(about | {"series": score.series}))
+        write_json(self._path(pair), _MARK | {"checksum": _checksum(content), "about": content})
 
     def _path(self, pair: VideoPair) -> Path:
         return self._folder / f"{pair.name}.json"
 
     def _key(self, pair: VideoPair) -> str:
         files = [_state_of(path) for path in (pair.result, pair.truth)]
-        known = [_VERSION, self._settings, pair.num_frames, files]
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+        return _checksum([_VERSION, self._settings, pair.num_frames, files])
+
+
+def _checksum(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _foreign(path: Path) -> UserError:

@@ -83,7 +83,7 @@ def test_a_dataset_is_counted_side_by_side(data: Path) -> None:
     assert table["with the most videos"] == ["2", "1"]
     assert "train/empty.mp4: not a readable video" in done.stdout
     assert "train/still: has one frame" in done.stdout
-    assert "1 videos have another aspect than frame_shape, 32 x 32" in done.stdout
+    assert "1 video of another aspect than frame_shape, 32 x 32" in done.stdout
     assert done.stderr == ""
 
 
@@ -148,8 +148,8 @@ def test_what_is_on_both_sides_or_not_read_at_all_is_told(data: Path) -> None:
     (data / ".DS_Store").touch()
     shutil.copy(data / "train" / "ann#1.mp4", data / "beside.mp4")
     told = check(data).stdout
-    assert "1 ids are on both sides: ann" in told
-    assert "1 videos are there more than once: train/bob#1 = test/ann#3" in told
+    assert "1 id on both sides: ann" in told
+    assert "1 video there more than once: train/bob#1 = test/ann#3" in told
     assert "passed over: beside.mp4, which lies beside train/ or test/" in told
     assert "passed over: test/deeper, which holds videos" in told
     assert "passed over: test/empty, which holds no images" in told

@@ -266,8 +266,12 @@ def test_features_of_another_program(tmp_path: Path) -> None:
             "video,frame,keypoint,x,y\nclip,0,1,1,1\nclip,0,0,1,1\nclip,0,1,,\n",
             "x.csv:4: .*keypoint 1 in frame 0; remove one",
         ),
-        ("x.csv", "video,frame,keypoint,x,y\nclip,99999999999,0,1,1\n", "more than any video has"),
-        ("x.csv", "video,frame,keypoint,x,y\nclip,0,99999999999,1,1\n", "more than any video has"),
+        ("x.csv", "video,frame,keypoint,x,y\nclip,99999999999,0,1,1\n", "in place of a count"),
+        ("x.csv", "video,frame,keypoint,x,y\nclip,0,999999999,1,1\n", "more than 100,000,000"),
+        ("x.csv", f"video,frame,keypoint,x,y\nclip,{'9' * 5000},0,1,1\n", "in place of a count"),
+        ("x.csv", ",video,frame,keypoint,x,y\n0,clip,0,0,1,1\n", "a column without a name"),
+        ("x.csv", "[" * 100_000, "no column"),
+        ("x.npz", "[" * 100_000, "not a readable .npz"),
         ("x.npz", "nothing", "not a readable .npz"),
         ("y.csv", None, "not a readable CSV"),
     ],
@@ -347,5 +351,5 @@ def test_frames_that_a_file_leaves_out_are_named(tmp_path: Path) -> None:
         detector(GREY, FrameId("truth", "other", 0))
     with pytest.raises(UserError, match="2 and 4 keypoints a frame"):
         Precomputed("keypoints", results=one, truths=two)
-    with pytest.raises(UserError, match=r"of shape \(3, 2, 2\) in place of \(frames, numbers\)"):
+    with pytest.raises(UserError, match=r"of shape \(3, 2, 2\); make it \(frames, numbers\)"):
         Precomputed("features", results=one, truths=one)

@@ -24,6 +24,7 @@ from engine import result_folders
 from engine.errors import UserError
 from engine.scoring import PixelMetrics, Series, VideoScore, score_video, total_means
 
+QUIET = ("--device", "cpu", "--lpips", "none")
 COUNTS = {"a": 4, "b": 6, "c": 5}
 
 
@@ -326,3 +327,47 @@ def test_means_weigh_what_was_measured() -> None:
     assert nothing.means() == {"akd": None}
     assert right.series["akd"].shown() == [5.0, None]
     assert total_means([left, right, nothing]) == {"akd": pytest.approx(27 / 8)}
+
+
+# ----- names
+
+
+@pytest.mark.parametrize(
+    ("result", "truth"),
+    [
+        ("abc.mp4.png", "abc.mp4"),
+        ("abc.mp4.mp4", "abc.mp4"),
+        ("abc.png.png", "abc.png"),
+        ("abc.mp4.png", "abc.png"),
+        ("id1#v1.2.gif.png", "id1#v1.2.gif"),
+        ("abc.mp4", "abc.mp4.png"),
+    ],
+)
+def test_names_that_others_give_to_results(tmp_path: Path, result: str, truth: str) -> None:
+    """Endings that are added to those of the truth."""
+    frames = frames_of_a_square(0, count=3)
+    for name, folder in ((result, "results"), (truth, "truths")):
+        write_video(tmp_path / folder / name, frames)
+    done = run_here(evaluate.main, tmp_path / "results", tmp_path / "truths", *QUIET)
+    assert Path(truth).name.split(".")[0] in done.output()
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".png":
+        write_stack(path, frames)
+    else:
+        clips.write(path, frames)
+
+
+def test_a_name_that_is_the_truths_own_goes_before_one_that_adds_to_it(tmp_path: Path) -> None:
+    results, truths = tmp_path / "results", tmp_path / "truths"
+    frames = frames_of_a_square(0, count=3)
+    write_video(truths / "a.mp4", frames)
+    write_video(results / "a.png", frames)
+    write_video(results / "a.mp4.png", frames)
+    error = run_here(evaluate.main, results, truths, *QUIET).error()
+    assert error.startswith(f"a.mp4: extra, {truths} has no such video")
+    (results / "a.png").rename(results / "a.gif.png")
+    error = run_here(evaluate.main, results, truths, *QUIET).error()
+    assert "could be a, as could" in error

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,55 @@ def test_scores_that_were_cut_off_are_computed_again(
     output = run_on(folders, "--cache", cache).output()
     kept = (cache / "a.json").read_text()
     (cache / "a.json").write_text(kept[: int(share * len(kept))])
+    assert run_on(folders, "--cache", cache).output() == output
+    assert (cache / "a.json").read_text() == kept
+
+
+def damaged_scores() -> dict[str, Callable[[str], str]]:
+    """What may become of a file of scores that begins as it should."""
+
+    def changed(text: str, path: list[str], value: object) -> str:
+        content = json.loads(text)
+        inner = content
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        return json.dumps(content, indent=2)
+
+    first_lines = '{\n  "written_by": "evaluate.py"'
+    return {
+        "nested": lambda text: f'{first_lines},\n  "about": {"[" * 100_000}',
+        "endless number": lambda text: text.replace(
+            '"num_frames": 3', f'"num_frames": {"9" * 5000}'
+        ),
+        "no number of frames": lambda text: changed(text, ["about", "num_frames"], "three"),
+        "no series": lambda text: changed(text, ["about", "series"], []),
+        "series of words": lambda text: changed(text, ["about", "series", "l1"], [["a"], ["b"]]),
+        "a metric less": lambda text: changed(text, ["about", "series"], {}),
+        "another number": lambda text: changed(
+            text,
+            [
+                "about",
+                "series",
+                "l1",
+            ],
+            [[9.0], [1.0]],
+        ),
+        "about nothing": lambda text: changed(text, ["about"], None),
+        "no checksum": lambda text: changed(text, ["checksum"], []),
+    }
+
+
+@pytest.mark.parametrize("damage", damaged_scores())
+def test_damaged_scores_are_computed_again(
+    folders: tuple[Path, Path], tmp_path: Path, damage: str
+) -> None:
+    cache = tmp_path / "kept"
+    output = run_on(folders, "--cache", cache).output()
+    kept = (cache / "a.json").read_text()
+    spoilt = damaged_scores()[damage](kept)
+    assert spoilt != kept
+    (cache / "a.json").write_text(spoilt)
     assert run_on(folders, "--cache", cache).output() == output
     assert (cache / "a.json").read_text() == kept
 
@@ -204,4 +253,4 @@ def test_scores_say_who_wrote_them(folders: tuple[Path, Path]) -> None:
     run_on(folders).output()
     kept = json.loads((folders[0] / ".scores" / "a.json").read_text())
     assert kept["written_by"] == "evaluate.py"
-    assert np.isfinite(kept["series"]["l1"][0]).all()
+    assert np.isfinite(kept["about"]["series"]["l1"][0]).all()

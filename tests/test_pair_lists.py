@@ -99,6 +99,14 @@ def test_a_list_that_is_no_use_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"odd\.csv:3: frame '-1'"):
         header = ["source", "driving", "frame"]
         read(write_csv(tmp_path / "odd.csv", header, ["a", "b", 1], ["a", "b", -1]))
+    with pytest.raises(UserError, match=r"endless\.csv:2: frame '9+\.\.\.9+' is no frame number"):
+        read(write_csv(tmp_path / "endless.csv", header, ["a", "b", "9" * 5000]))
+    with pytest.raises(UserError, match=r"twice\.csv: two columns source; rename or remove one"):
+        read(write_csv(tmp_path / "twice.csv", ["source", "source", "driving"], ["a", "b", "a"]))
+    for content in (b"", b"\xef\xbb\xbf", b"\n\n"):
+        (tmp_path / "empty.csv").write_bytes(content)
+        with pytest.raises(UserError, match=r"empty\.csv: no column driving or source; name them"):
+            read(tmp_path / "empty.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81source")
     with pytest.raises(UserError, match=r"binary\.csv: not a readable CSV"):
         read(tmp_path / "binary.csv")

@@ -65,7 +65,7 @@ def test_a_second_run_makes_only_what_is_missing(videos: Path, tmp_path: Path) -
     prepare(videos, out)
     before = (out / "ann#1" / "000000.jpg").stat().st_mtime_ns
     (out / "bob#1").rename(tmp_path / "gone")
-    assert "1 videos made, 2 were there, 2 skipped" in prepare(videos, out)
+    assert "1 video made, 2 were there, 2 skipped" in prepare(videos, out)
     assert (out / "ann#1" / "000000.jpg").stat().st_mtime_ns == before
     assert (out / "bob#1").is_dir()
     assert not list(out.glob(".partial-*"))
@@ -158,7 +158,7 @@ def test_an_empty_folder_will_do(videos: Path, tmp_path: Path) -> None:
 def test_videos_are_not_prepared_where_they_are(videos: Path) -> None:
     before = files_below(videos)
     arguments = ("--videos", videos, "--out", videos)
-    assert "name another folder" in run_here(prepare_dataset.main, *arguments).error()
+    assert "choose another --out" in run_here(prepare_dataset.main, *arguments).error()
     assert files_below(videos) == before
 
 
@@ -166,7 +166,7 @@ def test_videos_that_lie_deeper_are_told_of(videos: Path, tmp_path: Path) -> Non
     (videos / "more").mkdir()
     (videos / "broken.mp4").rename(videos / "more" / "deep.mp4")
     (videos / "Thumbs.db").touch()
-    assert "1 skipped, 1 entries with videos passed over" in prepare(videos, tmp_path / "out")
+    assert "1 skipped, with videos passed over: 1" in prepare(videos, tmp_path / "out")
     *_, last = (tmp_path / "out" / "skipped.txt").read_text().splitlines()
     assert last.startswith(f"{videos / 'more'}: not looked into")
 
@@ -200,3 +200,19 @@ def test_results_come_in_the_order_of_jobs_and_errors_as_they_are(workers: int) 
 def test_a_process_that_is_killed_is_one_line() -> None:
     with pytest.raises(UserError, match=r"numbers: a process was killed.*lower --workers 2"):
         list(in_processes(end_at_three, range(6), workers=2, what="numbers"))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "[" * 100_000, "null"])
+def test_damaged_settings_are_named(videos: Path, tmp_path: Path, content: str) -> None:
+    out = tmp_path / "out"
+    prepare(videos, out)
+    (out / ".prepared.json").write_text(content)
+    arguments = ("--videos", videos, "--out", out, "--size", 32, "--workers", 1)
+    error = run_here(prepare_dataset.main, *arguments).error()
+    assert error.startswith(f"{out / '.prepared.json'}: damaged; ")
+
+
+def test_no_key_of_a_config_is_named(tmp_path: Path) -> None:
+    arguments = ("--videos", tmp_path / "none", "--out", tmp_path / "out")
+    error = run_here(prepare_dataset.main, *arguments).error()
+    assert error == f"{tmp_path / 'none'}: no such folder; name the folder of videos by --videos"

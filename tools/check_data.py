@@ -29,6 +29,7 @@ from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from engine.listing import by_id
 from engine.output import write_json
+from engine.words import counted
 from frames_dataset import split_videos
 from tools.bench.loading import measure_loading
 from tools.dataset.examining import Finding, examine
@@ -109,8 +110,8 @@ def reading(config: Config, found: Sequence[Finding], *, seconds: float) -> Iter
     at_once = max(1, min(training.num_workers, _cores()))
     step = training.batch_size * per_pair / at_once
     yield (
-        f"an epoch: {steps:,} steps of {training.batch_size} pairs, which "
-        f"{training.num_workers} workers on {_cores()} cores read in "
+        f"an epoch: {counted(steps, 'step')} of {counted(training.batch_size, 'pair')}, which "
+        f"{counted(training.num_workers, 'worker')} on {counted(_cores(), 'core')} read in "
         f"{timedelta(seconds=round(steps * step))}, a step in {step:.2g} seconds"
     )
 

@@ -30,6 +30,7 @@ from engine.device import choose_device
 from engine.errors import UserError
 from engine.output import check_file, write_whole
 from engine.video import read_image, to_frame, to_tensor
+from engine.words import counted
 from tools.puppets.motion import FPS
 from tools.puppets.reading import PuppetSet, open_set, set_inputs
 
@@ -75,7 +76,7 @@ def main() -> None:
     ]
     milliseconds = 1000 * args.every // FPS
     write_whole(args.out, lambda path: write_pages(path, args.out, pages, milliseconds))
-    print(f"{args.out}: {len(pages)} pictures of {len(shown)} columns")
+    print(f"{args.out}: {counted(len(pages), 'picture')} of {counted(len(shown), 'column')}")
 
 
 def column(

@@ -35,6 +35,7 @@ from engine.image import to_frame
 from engine.listing import lost_videos
 from engine.output import check_folder, write_json, write_whole
 from engine.video import bare_name
+from engine.words import counted
 from frames_dataset import list_videos
 from tools.dataset.processes import in_processes
 
@@ -81,11 +82,12 @@ def main() -> None:
     lost = [f"{entry}: not looked into; give it to --videos" for entry in lost_videos(args.videos)]
     report = args.out / "skipped.txt"
     text = "".join(f"{line}\n" for line in skipped + lost)
-    write_whole(report, lambda partial: partial.write_text(text))
+    content = text.encode("utf-8", "backslashreplace")
+    write_whole(report, lambda partial: partial.write_bytes(content))
     print(
-        f"{args.out}: {len(waiting) - len(skipped)} videos made, "
+        f"{args.out}: {counted(len(waiting) - len(skipped), 'video')} made, "
         f"{len(all_jobs) - len(waiting)} were there, {len(skipped)} skipped"
-        + (f", {len(lost)} entries with videos passed over" if lost else "")
+        + (f", with videos passed over: {len(lost)}" if lost else "")
         + (f" (see {report})" if text else "")
     )
 
@@ -99,7 +101,7 @@ def jobs(videos: Path, out: Path) -> Iterator[Job]:
     sides = [side for side in ("train", "test") if (videos / side).is_dir()] or [""]
     taken: dict[Path, Path] = {}
     for side in sides:
-        for video in list_videos(videos / side):
+        for video in list_videos(videos / side, named_by="--videos"):
             folder = out / side / bare_name(video.name)
             if folder in taken:
                 raise UserError(
@@ -132,13 +134,28 @@ def check_settings(out: Path, settings: dict[str, object], *, in_use: bool) -> N
             f"--out {out}: is not empty and was not begun by this command; name a new folder"
         )
     check_folder(out)
-    made = json.loads(path.read_text()) if in_use else {}
+    made = read_settings(path) if in_use else {}
     for name, value in made.items():
         if value != wanted.get(name):
             raise UserError(
                 f"{out}: was made with {name} {value}, not {wanted.get(name)}; name another folder"
             )
     write_json(path, wanted)
+
+
+def read_settings(path: Path) -> dict[str, object]:
+    """The settings that check_settings has noted down.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        made = None
+    if not isinstance(made, dict):
+        raise UserError(f"{path}: damaged; delete the whole folder, or name another --out")
+    return made
 
 
 def prepare(job: Job, *, size: int, crop: Box | None) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from engine.words import counted
+
 GIGA = 1e9
 
 # (rows, inner, columns); a library is at its best at different sizes on different machines.
@@ -62,7 +64,7 @@ def name_of(device: torch.device) -> str:
     """The device in words, such as `NVIDIA H200` or `AMD EPYC, 2 threads`."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    return f"{_processor()}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ from typing import get_args
 from config.schema import DatasetParams
 from engine.listing import holds_videos, id_of, passed_over
 from engine.video import is_video
+from engine.words import counted
 from tools.dataset.examining import Finding, State
 from tools.dataset.table import Sides
 
@@ -43,14 +44,14 @@ def _shapes(findings: Sequence[Finding], frame_shape: tuple[int, int, int]) -> I
     stretched = [one for one in opened if one.size[0] * width != one.size[1] * height]
     if stretched:
         yield (
-            f"{len(stretched):,} videos have another aspect than frame_shape, {width} x {height}: "
-            "training stretches them; tools/prepare_dataset.py cuts them instead"
+            f"{counted(len(stretched), 'video')} of another aspect than frame_shape, {width} x "
+            f"{height}: training stretches what tools/prepare_dataset.py cuts"
         )
     larger = [one for one in opened if one.size[0] > height and one.size[1] > width]
     if larger:
         yield (
-            f"{len(larger):,} videos are larger than frame_shape, {width} x {height}, which only "
-            "costs time; tools/prepare_dataset.py makes them of that size"
+            f"{counted(len(larger), 'video')} larger than frame_shape, {width} x {height}, which "
+            "only costs time; tools/prepare_dataset.py resizes videos"
         )
 
 
@@ -60,7 +61,7 @@ def _overlaps(sides: Sides, root: Path, *, named: bool) -> Iterator[str]:
         ids = [{id_of(one.video) for one in found} for found in sides.values()]
         shared = sorted(set.intersection(*ids)) if len(ids) > 1 else []
         if shared:
-            yield f"{len(shared):,} ids are on both sides: {_some(shared)}"
+            yield f"{counted(len(shared), 'id')} on both sides: {_some(shared)}"
     copies: dict[str, list[str]] = {}
     for found in sides.values():
         for one in found:
@@ -68,7 +69,7 @@ def _overlaps(sides: Sides, root: Path, *, named: bool) -> Iterator[str]:
                 copies.setdefault(one.digest, []).append(str(one.video.relative_to(root)))
     twice = [" = ".join(names) for names in copies.values() if len(names) > 1]
     if twice:
-        yield f"{len(twice):,} videos are there more than once: {_some(twice)}"
+        yield f"{counted(len(twice), 'video')} there more than once: {_some(twice)}"
 
 
 def _passed_over(root: Path) -> Iterator[str]:

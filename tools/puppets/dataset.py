@@ -103,7 +103,7 @@ def _holds(folder: Path, plan: Plan) -> bool:
     try:
         made = {"travel": 1.0, **json.loads(manifest.read_text())}  # some are older than it
         differ = [name for name, value in asdict(plan).items() if made.get(name) != value]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{manifest}: unreadable; {other}") from error
     if differ:
         name = differ[0]

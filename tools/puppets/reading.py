@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.clip import Clip, open_clip
 from engine.command_files import Inputs
 from engine.errors import UserError
+from engine.words import counted
 from frames_dataset import list_videos
 from tools.puppets.dataset import MANIFEST, Plan
 from tools.puppets.truth import Truth, load_truth
@@ -42,8 +43,8 @@ class PuppetSet:
             raise UserError(f"{path}: missing or damaged; make the set again") from error
         if len(truth.joints) != clip.num_frames:
             raise UserError(
-                f"{path}: tells of {len(truth.joints)} frames, but {clip.reader.path} has "
-                f"{clip.num_frames}; make the set again"
+                f"{path}: tells of {counted(len(truth.joints), 'frame')}, but {clip.reader.path} "
+                f"has {clip.num_frames}; make the set again"
             )
         return truth
 
@@ -70,7 +71,7 @@ def open_set(folder: Path, *, frame_shape: tuple[int, int, int]) -> PuppetSet:
         raise UserError(f"{folder}: no set of puppets, it lacks {', '.join(missing)}; {_REMEDY}")
     try:
         plan = Plan(**json.loads((folder / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{folder / MANIFEST}: unreadable; {_REMEDY}") from error
     if frame_shape[:2] != (plan.size, plan.size):
         height, width = frame_shape[:2]

@@ -1,5 +1,6 @@
 """The scores of puppets, for people and for programs."""
 
+from engine.words import counted
 from tools.puppets.reading import PuppetSet
 from tools.puppets.scoring import MotionScore, PictureScore, Scores, judge, ratio
 
@@ -26,16 +27,17 @@ def with_ratio(result: PictureScore) -> dict[str, float | None]:
 
 def print_scores(scores: Scores, puppets: PuppetSet) -> None:
     """Print every figure, and last of each whether it meets its goal."""
-    print(f"reconstruction of {len(puppets.test)} videos: {in_words(scores.reconstruction)}")
+    videos, motions = counted(len(puppets.test), "video"), counted(len(puppets.triples), "motion")
+    print(f"reconstruction of {videos}: {in_words(scores.reconstruction)}")
     for sense, result in scores.transfer.items():
-        print(f"{sense} transfer of {len(puppets.triples)} motions: {in_words(result)}")
+        print(f"{sense} transfer of {motions}: {in_words(result)}")
     if not scores.transfer:
         print(f"transfer: skipped, {puppets.folder} has no triples; {TRIPLES_REMEDY}")
     found = scores.keypoints
     print(
-        f"keypoints: {found.share:.1%} of {found.visible} visible joints found in "
-        f"{found.test_frames} frames; by the mean pose of {found.train_frames} training frames: "
-        f"{found.constant_share:.1%}"
+        f"keypoints: {found.share:.1%} of {counted(found.visible, 'visible joint')} found in "
+        f"{counted(found.test_frames, 'frame')}; by the mean pose of "
+        f"{counted(found.train_frames, 'training frame')}: {found.constant_share:.1%}"
     )
     for joint in found.joints:
         print(f"  {joint.name:<14} {joint.share:6.1%} of {joint.visible}")
