@@ -1,5 +1,6 @@
 """One evaluation: folders of results or a checkpoint on puppets, scored, printed and written."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +182,7 @@ def on_puppets(loaded: Loaded, data: Path | None, outputs: Outputs, *, device_as
         facts = {"puppets": str(puppets.folder)} | loaded.facts
         facts |= machine_facts(loaded.animator.device)
         page = puppet_run(
-            "/".join(loaded.checkpoint.resolve().parts[-2:]),
+            "/".join(Path(os.path.realpath(loaded.checkpoint)).parts[-2:]),
             found,
             facts=facts,
             config=dump_config(loaded.config),

@@ -154,6 +154,8 @@ class _Guard:
 
     def check_file(self, output: Output) -> None:
         path = output.path
+        if path.is_symlink() and not path.exists():
+            raise output.refused(path, "is a link that leads nowhere")
         if _real(path).exists() and not path.is_dir():
             _check_replaceable(output)
         # An existing link is replaced where it lies; what it leads to may be listed elsewhere.
@@ -195,8 +197,10 @@ def _links(folder: Path, *, deep: bool) -> Iterator[Path]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            path, is_folder = Path(entry.path), entry.is_dir()
-            if entry.is_symlink() or (not is_folder and entry.stat().st_nlink > 1):
+            path, is_link = Path(entry.path), entry.is_symlink()
+            # A loop of links is no folder; only for the path is that no error.
+            is_folder = path.is_dir() if is_link else entry.is_dir()
+            if is_link or (not is_folder and entry.stat().st_nlink > 1):
                 yield path
             if deep and is_folder:
                 yield from _links(path, deep=False)

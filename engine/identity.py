@@ -26,7 +26,7 @@ def checkpoint_facts(path: Path, state: Mapping[str, object]) -> dict[str, str]:
 def file_state(path: Path) -> tuple[str, int, int]:
     """(path, size in bytes, time of change): as long as they are the same, so is the file."""
     state = path.stat()
-    return str(path.resolve()), state.st_size, state.st_mtime_ns
+    return os.path.realpath(path), state.st_size, state.st_mtime_ns
 
 
 def machine_facts(device: torch.device) -> dict[str, str]:

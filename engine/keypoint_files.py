@@ -139,7 +139,8 @@ def _rows(path: Path, *, required: tuple[str, ...]) -> Iterator[tuple[str, Mappi
                     raise UserError(f"{path}:{reader.line_num}: more cells than columns; mend it")
                 yield f"{path}:{reader.line_num}", row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV ({error}); check the path") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{path}: not a readable CSV ({reason}); check the path") from error
 
 
 def _count(text: str, where: str) -> int:

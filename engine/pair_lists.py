@@ -98,8 +98,9 @@ def _read_rows(pairs_list: Path) -> list[tuple[int, dict[str, str]]]:
             columns = list(reader.fieldnames or [])
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"{pairs_list}: not a readable CSV ({error}); correct dataset_params.pairs_list"
+            f"{pairs_list}: not a readable CSV ({reason}); correct dataset_params.pairs_list"
         ) from error
     missing = {"source", "driving"} - set(columns)
     if missing:

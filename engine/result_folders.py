@@ -1,5 +1,6 @@
 """Folders of results, matched with the truth and scored; what a report shows of them."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -39,7 +40,7 @@ def check_match(matched: Matched, *, partial: bool) -> None:
     if matched.problems and not partial:
         raise UserError(f"{problems}; mend that, or score the rest with --partial")
     if not matched.pairs:
-        raise UserError(f"{problems}; nothing is left to score")
+        raise UserError(f"{problems}; nothing is left to score: name folders whose videos match")
 
 
 def score_pairs(
@@ -76,9 +77,9 @@ def ticking(bar: tqdm, frames: Iterator[T]) -> Iterator[T]:
 
 def short_names(folders: Sequence[Path]) -> list[str]:
     """Names for folders that tell them apart: of their paths, the parts that are not all alike."""
-    paths = [folder.resolve().parts for folder in folders]
+    paths = [Path(os.path.realpath(folder)).parts for folder in folders]
     if len(set(paths)) < len(paths):
-        raise UserError("--compare: names a folder twice")
+        raise UserError("--compare: names a folder twice; name each once")
     if len(paths) == 1:
         return ["/".join(paths[0][-3:]).lstrip("/")]
     length = max(len(path) for path in paths)

@@ -4,6 +4,7 @@ import json
 import sys
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from commands import frames_of_a_square, run_here, write_folder
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights, VGG16_Weights, alexnet
 from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights
 
@@ -95,6 +96,29 @@ def test_other_weights_give_other_scores(tmp_path: Path) -> None:
     weights = torch.load(images, weights_only=True)
     torch.save({key: weights[key].half() for key in weights}, images)
     assert score() == pytest.approx(3 * first, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", [ALEXNET, "lpips_alex.pth"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.to_sparse(),
+        lambda weight: weight + 1j,
+        lambda weight: weight.to("meta"),
+        lambda weight: "a word",
+        lambda weight: None,
+        lambda weight: weight * torch.inf,
+    ],
+    ids=["sparse", "complex", "meta", "word", "nothing", "infinite"],
+)
+def test_weights_of_another_type_are_named(
+    tmp_path: Path, name: str, change: Callable[[Tensor], object]
+) -> None:
+    folder = write_lpips(tmp_path / "weights")
+    state = torch.load(folder / name, weights_only=True)
+    torch.save({key: change(weight) for key, weight in state.items()}, folder / name)
+    with pytest.raises(UserError, match=rf"{name}: .*; get a whole copy"):
+        load_lpips("alex", folder)
 
 
 @pytest.mark.parametrize("name", [ALEXNET, "lpips_alex.pth"])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from commands import run_here, run_process
 from golden_files import FOLDER, load_golden
@@ -30,6 +31,17 @@ def test_it_animates_like_the_whole(tmp_path: Path) -> None:
     # What it leaves in full.
     variances = [t for key, t in state["generator"].items() if key.endswith("running_var")]
     assert {tensor.dtype for tensor in variances} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "network",
+    [3, None, [], {"a": 3}, {"a": torch.zeros(2).to_sparse()}, {"a": torch.zeros(2) + 1j}],
+)
+def test_networks_that_are_none_are_refused(tmp_path: Path, network: object) -> None:
+    torch.save({"generator": network, "kp_detector": {}}, tmp_path / "odd.pth.tar")
+    arguments = ["--checkpoint", tmp_path / "odd.pth.tar", "--out", tmp_path / "small.pth.tar"]
+    assert "generator is no state dict" in run_here(shrink_checkpoint.main, *arguments).error()
+    assert not (tmp_path / "small.pth.tar").exists()
 
 
 def test_a_file_without_networks_is_refused(tmp_path: Path) -> None:

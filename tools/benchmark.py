@@ -14,6 +14,7 @@ from each kind of video, and with --backend how long several runtimes take for a
 """
 
 import argparse
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -81,8 +82,8 @@ def main() -> None:
     args = parse_arguments()
     if args.batch_size < 1:
         raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
-    if args.seconds < 0:
-        raise UserError(f"--seconds {args.seconds:g}: must be 0 or more")
+    if not 0 <= args.seconds < math.inf:
+        raise UserError(f"--seconds {args.seconds:g}: must be 0 or more, and finite")
     check_backend_flags(args)
     device = choose_device("cpu" if args.backend else args.device)
     precision = choose_precision(args.precision, device)

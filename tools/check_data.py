@@ -11,6 +11,7 @@ and so finds what is cut short or no video, but not what is damaged in between.
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.workers < 1:
         raise UserError(f"--workers {args.workers}: must be 1 or more")
+    if not 0 <= args.seconds < math.inf:
+        raise UserError(f"--seconds {args.seconds:g}: must be 0 or more, and finite")
     return args
 
 

@@ -43,14 +43,24 @@ def shrunk(state: Mapping, path: Path) -> dict[str, object]:
     """The part of a checkpoint's content that animating takes.
 
     Raises:
-        UserError: it lacks a network.
+        UserError: it lacks a network, or something else is in its place.
     """
     small: dict[str, object] = {name: state[name] for name in KEPT if name in state}
     for name in NETWORKS:
         if name not in state:
-            raise UserError(f"{path}: holds no {name}; it is no checkpoint of train.py")
-        small[name] = {key: halved(tensor) for key, tensor in state[name].items()}
+            raise UserError(f"{path}: holds no {name}; name a checkpoint that train.py wrote")
+        weights = state[name]
+        if not isinstance(weights, Mapping) or not all(map(is_plain, weights.values())):
+            raise UserError(f"{path}: its {name} is no state dict of tensors; get a whole copy")
+        small[name] = {key: halved(tensor) for key, tensor in weights.items()}
     return small
+
+
+def is_plain(weight: object) -> bool:
+    """Tell whether this is a tensor of numbers that can be converted, with all of them there."""
+    if not isinstance(weight, Tensor) or weight.layout != torch.strided:
+        return False
+    return not (weight.is_meta or weight.is_quantized or weight.is_complex())
 
 
 def halved(tensor: Tensor) -> Tensor:

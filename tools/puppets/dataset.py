@@ -59,7 +59,7 @@ def build(plan: Plan, out: Path, *, workers: int) -> bool:
         UserError: `out` or the folder beside it holds something else, or cannot be written to.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the same call goes on where this one stopped.
     """
-    out = out.resolve()
+    out = Path(os.path.realpath(out))
     partial = out.parent / f"{out.name}.partial"
     try:
         if _holds(out, plan):
