@@ -18,7 +18,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from engine.container import open_container
+from engine.container import RefusedFormat, open_container
 from engine.image import one_line
 from engine.last_frame import Shown, end_of_last
 from engine.video_reader import DEFAULT_FPS, UnreadableVideo
@@ -45,6 +45,8 @@ def decoding(path: Path) -> Iterator[None]:
     """Turn what the decoder raises into an UnreadableVideo that names the file."""
     try:
         yield
+    except RefusedFormat as error:
+        raise UnreadableVideo(f"{path}: {error.strerror}") from error
     except av.error.FFmpegError as error:
         raise UnreadableVideo(
             f"{path}: not a readable video ({said_by(error)}); copy or download it again"

@@ -68,7 +68,9 @@ class SoundTrack:
         self._output = output
         self._damaged = False
         self._input = open_container(sound.path)
-        self._source = audio_stream(self._input)
+        source = audio_stream(self._input)
+        assert source is not None, "its first frame has been decoded"
+        self._source = source
         if self._source.codec_context.codec.canonical_name in form.copied:
             self._target = output.add_stream_from_template(self._source)
             self._packets = self._copied(form.run_up)
@@ -186,15 +188,16 @@ def pulled(graph: Graph) -> Iterator[AudioFrame | VideoFrame]:
             return
 
 
-def audio_stream(container: InputContainer) -> AudioStream:
-    """Choose the stream that players choose."""
-    return cast(AudioStream, container.streams.best("audio"))
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """Choose the stream that players choose; None if the headers of all are damaged."""
+    return cast("AudioStream | None", container.streams.best("audio"))
 
 
 def first_frame(sound: Sound) -> AudioFrame | None:
     """Decode no more than the first frame; None if none can be."""
     with suppress(av.error.FFmpegError), open_container(sound.path) as container:
-        for packet in container.demux(audio_stream(container)):
+        stream = audio_stream(container)
+        for packet in container.demux(stream) if stream is not None else ():
             with suppress(av.error.FFmpegError):
                 for frame in packet.decode():
                     return cast(AudioFrame, frame)

@@ -48,10 +48,25 @@ def text_as_video(path: Path) -> Path:
     return path
 
 
-def playlist_as_video(path: Path, secret: Path) -> Path:
-    """A playlist, which names another file to be read."""
-    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{secret}\n")
-    return path
+def scripts(folder: Path, secret: Path) -> dict[str, Path]:
+    """Files that hold no video but name another to be read, by kind."""
+    texts = {
+        "driving.mp4": f"ffconcat version 1.0\nfile '{secret.name}'\n",
+        "absolute.mp4": f"ffconcat version 1.0\nfile '{secret}'\n",
+        "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{secret}\n",
+        "relative.mov": f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{secret.name}\n"
+        "#EXT-X-ENDLIST\n",
+        "url.mp4": f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{secret}\n",
+        "marked.m3u8": f"\ufeff#EXTM3U\n{secret.name}\n",
+        "list.pls": f"[playlist]\nFile1={secret}\nNumberOfEntries=1\n",
+        "list.xspf": f'<?xml version="1.0"?>\n<playlist><location>{secret}</location></playlist>',
+        "manifest.mpd": f'<?xml version="1.0"?>\n<MPD><BaseURL>{secret}</BaseURL></MPD>',
+        "stream.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\n"
+        "m=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return {name: folder / name for name in texts}
 
 
 def vast_png(path: Path, *, side: int = 20_000) -> Path:

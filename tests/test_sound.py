@@ -186,6 +186,24 @@ def test_sound_that_cannot_be_decoded_is_a_warning(
     assert "\n" not in caplog.messages[0]
 
 
+@pytest.mark.parametrize("result", ["result.mp4", "result.webm"])
+def test_a_damaged_header_of_the_sound_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, result: str
+) -> None:
+    source = clip(tmp_path / "clip.webm", codec="libopus")
+    data, channels = source.read_bytes(), b"OpusHead\x01"
+    assert data.count(channels + b"\x01") == 1
+    source.write_bytes(data.replace(channels + b"\x01", channels + b"\x00"))
+    with av.open(str(source)) as container:
+        assert container.streams.audio
+        assert container.streams.best("audio") is None
+    path = resounding(tmp_path / result, source)
+    assert codec_of(path) is None
+    assert len(list(open_video(path))) == len(FRAMES)
+    assert len(caplog.messages) == 1
+    assert str(source) in caplog.messages[0]
+
+
 def test_damage_in_the_sound_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = with_noise(clip(tmp_path / "clip.mkv", codec="flac"), share=0.5)
     path = resounding(tmp_path / "result.mp4", source)
