@@ -2,8 +2,8 @@
 
 A `.pth.tar` is a torch file (no archive): a dict with the state dicts `generator`,
 `discriminator`, `kp_detector`, `optimizer_*`, and `epoch`. Ours adds `format`, `config`, `step`,
-`description`, `step_in_epoch`, `schedulers`, `random_state`, `seed` and `best_l1`; with
-train_params.ema_decay, `average` has the networks with averaged weights.
+`description`, `step_in_epoch`, `schedulers`, `random_state`, `seed`, `best_l1`, `sampling` and
+`epoch_record`; with train_params.ema_decay, `average` has the networks with averaged weights.
 """
 
 import os
