@@ -25,6 +25,11 @@ ALLOWED = {
     "page.probe": ("engine.container", "engine.heif"),
     "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
     "tools.bench": ("engine", "tools", "modules", "config"),
+    "tools.fuzzing": ("engine", "tools"),
+    "tools.fuzzing.commands": (
+        *("animate", "app", "evaluate", "reconstruction", "train"),
+        *("page", "tools"),
+    ),
     "frames_dataset": ("engine",),
     "augmentation": ("engine",),
     "logger": ("engine",),
