@@ -37,10 +37,6 @@ class GifReader(CompressedReader):
         self.times = None if at_constant_rate(ticks, self.fps, tick=tick) else moments
         self.is_still = self.num_frames == 1
 
-    def _read_frames(self, indices: Sequence[int]) -> list[np.ndarray]:
-        found = self._pick_from_start(sorted(set(indices))) if indices else {}
-        return [self._convert(found[index]) for index in indices]
-
 
 class AnimationReader(VideoReader):
     """An animated WebP, PNG or AVIF, which Pillow decodes from its start.

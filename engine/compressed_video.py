@@ -13,10 +13,8 @@ from typing import cast
 import av
 import numpy as np
 from av.codec.context import CodecContext
-from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from engine.container import open_container
 from engine.deinterlacing import deinterlaced
@@ -39,8 +37,6 @@ _log = logging.getLogger(__name__)
 
 # FFmpeg's own decoders of these leave out the transparency that WebM may add to them.
 _DECODERS_OF_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-
-Decode = Callable[[Packet], Sequence[VideoFrame]]
 
 
 class CompressedReader(VideoReader):
@@ -66,6 +62,9 @@ class CompressedReader(VideoReader):
         self.num_frames = len(self._index.times)
         self.codec = self._stream.codec_context.name
         self.is_still = self._container.format.name.endswith(("_pipe", "image2"))
+        self._alpha_decoder = self._find_alpha_decoder()
+        if self._alpha_decoder is not None:
+            self.seekable = False  # Its keyframes need not be those of the colours.
         self._transfer = self._stream.codec_context.color_trc
         self.fps = frame_rate(self._stream, self._index)
         self.times = frame_times(self._stream, self._index, self.fps)
@@ -127,20 +126,23 @@ class CompressedReader(VideoReader):
         with open_container(self.path) as container:
             stream = video_stream(container, self.path)
             stream.thread_type = "AUTO"
-            decode = self._new_decoder(stream)
+            if self._alpha_decoder is None:
+                yield from container.decode(stream)
+                return
+            decoder = cast(VideoCodecContext, CodecContext.create(self._alpha_decoder, "r"))
             for packet in container.demux(stream):
-                yield from decode(packet)
+                yield from decoder.decode(packet)
 
-    def _new_decoder(self, stream: VideoStream) -> Decode:
-        """What decodes the packets of a stream, from its start or from where it was sought to."""
-        name = _DECODERS_OF_ALPHA.get(stream.codec_context.name)
-        tags = {key.lower(): value for key, value in stream.metadata.items()}
+    def _find_alpha_decoder(self) -> str | None:
+        """Name what decodes the transparency of a VP8 or VP9 video; None if it has none."""
+        name = _DECODERS_OF_ALPHA.get(self._stream.codec_context.name)
+        tags = {key.lower(): value for key, value in self._stream.metadata.items()}
         if name is None or tags.get("alpha_mode") != "1":
-            return stream.decode
-        if name not in av.codecs_available:
-            self._warn(f"its transparency is left out; to show it takes FFmpeg with {name}")
-            return stream.decode
-        return cast(VideoCodecContext, CodecContext.create(name, "r")).decode
+            return None
+        if name in av.codecs_available:
+            return name
+        self._warn(f"its transparency is left out; to show it takes a PyAV with {name}")
+        return None
 
     def _warn(self, text: str) -> None:
         """Say it once, however often the video is read."""
@@ -164,8 +166,11 @@ class CompressedReader(VideoReader):
 
     def _pick(self, indices: Iterable[int]) -> dict[int, VideoFrame]:
         """Decode the frames at these indices, and as few others as possible."""
+        ascending = sorted(set(indices))
+        if not self.seekable:
+            return self._pick_from_start(ascending)
         found: dict[int, VideoFrame] = {}
-        for keyframe, group in groupby(sorted(set(indices)), key=self._keyframe_before):
+        for keyframe, group in groupby(ascending, key=self._keyframe_before):
             wanted = list(group)
             picked = None
             # A seek may land late, or on a keyframe that cannot be decoded on its own.
@@ -189,7 +194,6 @@ class CompressedReader(VideoReader):
         pending = {times[index]: index for index in wanted}
         begun = False
         found: dict[int, VideoFrame] = {}
-        decode = self._new_decoder(self._stream)
         with decoding(self.path):
             try:
                 self._container.seek(start, stream=self._stream)
@@ -197,7 +201,7 @@ class CompressedReader(VideoReader):
                 return None
             for packet in self._container.demux(self._stream):
                 self._skip_unless(packet.pts in (None, first) or packet.pts in pending)
-                for frame in decode(packet):
+                for frame in packet.decode():
                     begun = begun or frame.pts == first
                     if begun and frame.pts in pending:
                         found[pending.pop(frame.pts)] = frame
@@ -216,7 +220,7 @@ class CompressedReader(VideoReader):
             self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
 
     def _pick_from_start(self, wanted: list[int]) -> dict[int, VideoFrame]:
-        frames = zip(range(wanted[-1] + 1), self._decoded(self._warn), strict=False)
+        frames = zip(range(max(wanted, default=-1) + 1), self._decoded(self._warn), strict=False)
         return {index: frame for index, frame in frames if index in wanted}
 
     def _convert(self, frame: VideoFrame) -> np.ndarray:
