@@ -25,6 +25,7 @@ from flat_videos import (
     write_mp4,
     write_stack,
 )
+from PIL import Image
 from torch.utils.data import DataLoader
 
 import frames_dataset
@@ -255,6 +256,17 @@ def test_what_cannot_be_used_is_skipped_counted_and_warned_of_once(
     assert len(warnings) == 2
     assert any("01.png" in warning for warning in warnings)
     assert any("short.png: has one frame" in warning for warning in warnings)
+
+
+def test_a_still_among_videos_is_skipped_and_named(
+    stacks: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of another height than a frame, it is none of frames side by side."""
+    still = stacks[0].with_name("still.jpg")
+    Image.new("RGB", (5 * SIZE, 3 * SIZE)).save(still)
+    repeated = DatasetRepeater(make_dataset([still, stacks[1]]), 5)
+    assert {clip for clip, *_ in epoch_of(repeated)} == {1}
+    assert [f"{still}: a still picture" in text for text in caplog.messages] == [True]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -1,17 +1,22 @@
 """Stills of every kind are read alike; frames and tensors turn into each other without loss."""
 
 import struct
+import subprocess
+import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from clips import COLOURS
+from clips import COLOURS, write
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from engine.errors import UserError
 from engine.image import read_image, resize_frame, to_frame, to_tensor
+from engine.video import UnreadableVideo, open_video
 
 GREY = np.array([[0, 100], [200, 255]], np.uint8)
 
@@ -137,6 +142,134 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     image = read_image(tmp_path / "phone.jpg")
     assert image.shape == (16, 32, 3)
     assert np.abs(image.astype(int) - seen).max() < 16
+
+
+@pytest.mark.parametrize(
+    ("gamma", "expected"), [(1, 188), (1 / 2.2, 128), (1 / 1.8, 147), (0, 128)]
+)
+def test_the_gamma_of_a_png_is_applied(tmp_path: Path, gamma: float, expected: int) -> None:
+    info = PngInfo()
+    info.add(b"gAMA", struct.pack(">I", round(gamma * 100000)))
+    for mode, colour in (("L", 128), ("RGB", (128, 0, 255)), ("RGBA", (128, 0, 255, 255))):
+        Image.new(mode, (2, 2), colour).save(tmp_path / "a.png", pnginfo=info)
+        assert abs(int(read_image(tmp_path / "a.png")[0, 0, 0]) - expected) <= 1
+    assert read_image(tmp_path / "a.png")[0, 0].tolist()[1:] == [0, 255]
+
+
+def test_a_transparent_palette_with_a_profile_is_read_as_both(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), mode=None).convert("P")
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.save(tmp_path / "a.png", transparency=0, icc_profile=profile(swapped=True))
+    first, second = read_image(tmp_path / "a.png")[0].astype(int)
+    assert first.tolist() == [255, 255, 255]
+    assert np.abs(second - [255, 0, 0]).max() <= 3
+
+
+def test_a_picture_is_refused_by_its_header_if_it_is_too_large(tmp_path: Path) -> None:
+    """Not decoded, which would fail here in another way: its rows are missing."""
+    header = struct.pack(">IIBBBBB", 13400, 13400, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", b""))
+    path = tmp_path / "large.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks
+        )
+    )
+    refusal = r"large\.png: 13,400 x 13,400 pixels, more than 120 million; save it smaller"
+    with pytest.raises(UserError, match=refusal):
+        read_image(path)
+    for frame_size in (None, (256, 256)):
+        with pytest.raises(UnreadableVideo, match=refusal):
+            open_video(path, frame_size=frame_size)
+    with pytest.raises(UnreadableVideo, match=refusal):
+        open_video(tmp_path)
+    path.rename(tmp_path / "large.mp4")
+    with pytest.raises(UnreadableVideo, match="13,400 x 13,400 pixels"):
+        open_video(tmp_path / "large.mp4")
+
+
+def test_a_large_picture_passes_without_a_warning_of_pillow(tmp_path: Path) -> None:
+    """Pillow warns from 89 megapixels on. Elsewhere: pytest has filters of its own."""
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "large.png")
+    damaged = tmp_path / "phone.jpg"
+    part = Image.new("RGB", (4, 4))
+    part.save(damaged, format="MPO", save_all=True, append_images=[part])
+    damaged.write_bytes(damaged.read_bytes().replace(b"MPF\0II", b"MPF\0??"))
+    code = f"""
+from pathlib import Path
+from engine.image import open_picture, read_image
+with open_picture(Path({str(tmp_path / "large.png")!r})) as image:
+    print(image.size)
+print(read_image(Path({str(damaged)!r})).shape)
+"""
+    command = [sys.executable, "-c", code]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("(10000, 9000)\n(4, 4, 3)\n", "")
+
+
+def test_converting_takes_no_more_memory_than_the_result(tmp_path: Path) -> None:
+    """Peak of numpy's part, over that of the decoded picture, which Pillow holds."""
+    Image.new("LA", (3000, 3000), (9, 99)).save(tmp_path / "a.png")
+    tracemalloc.start()
+    try:
+        assert read_image(tmp_path / "a.png").shape == (3000, 3000, 3)
+        assert tracemalloc.get_traced_memory()[1] < 1.8 * 27e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_pictures_of_rare_kinds_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.dds")
+    data = bytearray((tmp_path / "a.dds").read_bytes())
+    data[80:88] = struct.pack("<I", 4) + b"ABCD"  # a pixel format that Pillow has not implemented
+    (tmp_path / "a.dds").write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.dds: not a readable image .*; .*save it as PNG"):
+        read_image(tmp_path / "a.dds")
+    with pytest.raises(UnreadableVideo, match=r"a\.dds: .*; "):
+        open_video(tmp_path / "a.dds")
+
+
+def test_a_video_as_a_picture_is_called_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", [np.zeros((16, 16, 3), np.uint8)]).rename(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: .*but a video; choose a picture"):
+        read_image(path)
+
+
+def test_a_file_that_may_not_be_read_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", GREY)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(UserError, match=r"a\.png: cannot be read \(Permission denied\); check"):
+        read_image(path)
+
+
+HEIC = Path(__file__).parent / "pictures" / "iphone.heic"
+
+
+def test_without_its_reader_heic_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
+    with pytest.raises(UserError, match=r"iphone\.heic: .*pip install pillow-heif"):
+        read_image(HEIC)
+
+
+def test_heic_is_read_where_its_reader_is_installed() -> None:
+    pytest.importorskip("pillow_heif")
+    image = read_image(HEIC)
+    assert image.shape == (1600, 1200, 3)
+    assert np.abs(image[800, 600].astype(int) - (210, 200, 50)).max() <= 3
+    assert open_video(HEIC).is_still
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", None])

@@ -1,14 +1,17 @@
 """Videos of every kind are opened and read alike, and what is none is named."""
 
+import io
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from clips import encode, ffmpeg, numbered, write
-from PIL import Image
+from clips import encode, ffmpeg, number_of, numbered, write
+from PIL import Image, features
 
-from engine.video import UnreadableVideo, is_video, open_video
+from engine.clip import open_cut_clip
+from engine.video import UnreadableVideo, is_video, open_video, read_image
 
 
 def test_gif_frames_rate_and_transparency(tmp_path: Path) -> None:
@@ -67,8 +70,121 @@ def test_an_image_of_frames_side_by_side(tmp_path: Path) -> None:
         assert [frame.shape for frame in reader] == [(4, 5, 3)] * 3
         assert [frame[0, 0, 0] for frame in reader.frames([2, 0, 1])] == [2, 0, 1]
     assert open_video(path).num_frames == 1
-    with pytest.raises(UnreadableVideo, match=r"stack\.png: 15 pixels wide.* 4,"):
+    with pytest.raises(UnreadableVideo, match=r"stack\.png: a still picture of 15x4"):
         open_video(path, frame_size=(4, 4))
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (64, 96), (32, 64), (128, 128)])
+def test_a_still_is_no_row_of_frames(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size[::-1]).save(tmp_path / "still.jpg")
+    with pytest.raises(UnreadableVideo, match=r"still\.jpg: a still picture of .*choose a video"):
+        open_video(tmp_path / "still.jpg", frame_size=(64, 64))
+
+
+def moving(count: int) -> list[Image.Image]:
+    """Pictures that tell their number by how red they are, with a hole in one corner."""
+    images = [Image.new("RGBA", (48, 32), (40 * number, 0, 0, 255)) for number in range(count)]
+    for image in images:
+        image.paste((0, 0, 0, 0), (0, 0, 12, 12))
+    return images
+
+
+DELAYS = [40, 200, 20, 100, 70, 30]
+ANIMATIONS: dict[str, dict[str, Any]] = {
+    "webp": {"lossless": True},
+    "png": {},
+    "avif": {"quality": 100},
+    "gif": {},
+}
+
+
+@pytest.mark.parametrize("kind", ANIMATIONS)
+@pytest.mark.parametrize("name", ["clip.{}", "clip.mp4", "clip.jpg", "clip"])
+def test_animated_pictures_give_all_their_frames_with_their_times(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    if kind == "avif" and "avif" not in features.get_supported():
+        pytest.skip("this Pillow reads no AVIF")
+    images, path = moving(len(DELAYS)), tmp_path / name.format(kind)
+    rest: dict[str, Any] = {
+        "save_all": True,
+        "append_images": images[1:],
+        "duration": DELAYS,
+        "disposal": 2,
+    }
+    images[0].save(path, format=kind, **rest, **ANIMATIONS[kind])
+    with open_video(path) as reader:
+        frames = list(reader)
+        assert reader.num_frames == len(DELAYS)
+        assert reader.times == tuple(Fraction(sum(DELAYS[:n]), 1000) for n in range(7))
+        assert (reader.height, reader.width, reader.is_still) == (32, 48, False)
+        np.testing.assert_array_equal(reader.frames([4, 0, 4]), [frames[n] for n in (4, 0, 4)])
+    for number, frame in enumerate(frames):
+        assert frame[4, 4].min() > 250
+        assert abs(int(frame[16, 30, 0]) - 40 * number) <= 3
+    assert np.abs(read_image(path).astype(int) - frames[0]).max() <= 3
+
+
+def test_an_animated_png_has_a_constant_rate_where_its_times_say_so(tmp_path: Path) -> None:
+    images = moving(4)
+    images[3].save(
+        tmp_path / "a.png",
+        save_all=True,
+        append_images=images[:3],
+        duration=1000 / 30,
+        default_image=True,  # for those who know no animation; no part of it
+    )
+    with open_video(tmp_path / "a.png") as reader:
+        assert [frame[16, 30, 0] // 40 for frame in reader] == [0, 1, 2]
+        assert (reader.fps, reader.times) == (pytest.approx(30, abs=0.05), None)
+
+
+def test_frames_that_are_to_last_no_time_last_a_tenth_of_a_second(tmp_path: Path) -> None:
+    images = moving(3)
+    images[0].save(tmp_path / "a.png", save_all=True, append_images=images[1:], duration=0)
+    assert open_video(tmp_path / "a.png").fps == 10
+
+
+@pytest.mark.parametrize("name", ["clip.gif", "clip.png", "clip.heic", "clip"])
+def test_a_video_is_one_whatever_its_name(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "clip.mp4", numbered(8), fps=Fraction(10)).rename(tmp_path / name)
+    with open_video(path, frame_size=(32, 32)) as reader:
+        assert [number_of(frame) for frame in reader] == list(range(8))
+        assert (reader.fps, reader.times) == (10, None)
+
+
+def test_motion_jpeg_is_a_video_and_a_picture_in_several_parts_is_none(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "JPEG")
+    (tmp_path / "clip.mjpeg").write_bytes(5 * buffer.getvalue())
+    assert open_video(tmp_path / "clip.mjpeg").num_frames == 5
+    parts = [Image.new("RGB", (16, 16)), Image.new("RGB", (16, 16), "red")]
+    parts[0].save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=parts[1:])
+    assert open_video(tmp_path / "phone.jpg").is_still
+
+
+def test_a_sequence_in_the_container_of_heic_is_a_video(tmp_path: Path) -> None:
+    hevc = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
+    path = encode(tmp_path / "clip.mp4", numbered(8, size=(64, 64)), *hevc)
+    data = path.read_bytes().replace(b"ftypisom", b"ftypmsf1", 1)
+    (tmp_path / "clip.heic").write_bytes(data.replace(b"vide", b"pict", 1))
+    with open_video(tmp_path / "clip.heic") as reader:
+        assert [number_of(frame) for frame in reader] == list(range(8))
+
+
+STILLS = ["PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "GIF", "TGA", "ICO", "DDS", "JPEG2000"]
+
+
+@pytest.mark.parametrize("kind", STILLS)
+@pytest.mark.parametrize("name", ["still.mp4", "still"])
+def test_a_still_is_no_driving_video_whatever_its_name(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    pages = {"save_all": True, "append_images": moving(2)} if kind == "TIFF" else {}
+    Image.new("RGB", (32, 32), "red").save(tmp_path / name, format=kind, **pages)
+    with pytest.raises(UnreadableVideo, match=f"{name}: a still picture.*; choose a video"):
+        open_cut_clip(tmp_path / name, frame_shape=(32, 32, 3), chosen=None)
+    assert read_image(tmp_path / name).shape == (32, 32, 3)
 
 
 def test_frames_belong_to_the_caller(tmp_path: Path) -> None:
@@ -130,3 +246,14 @@ def test_is_video_goes_by_names(tmp_path: Path) -> None:
     understood = ["a.mp4", "A.MOV", "b.gif", "c.png", "d.webm", "frames"]
     assert all(is_video(tmp_path / name) for name in understood)
     assert not any(is_video(tmp_path / name) for name in [".a.mp4", "pairs.csv", "noext", "bare"])
+
+
+def test_is_video_goes_by_content_where_a_name_has_no_ending(tmp_path: Path) -> None:
+    for name in ("clip", "take1.5", "id1.2#3"):
+        write(tmp_path / "clip.mp4", numbered(2)).rename(tmp_path / name)
+        assert is_video(tmp_path / name)
+    Image.new("RGB", (4, 4)).save(tmp_path / "picture", format="PNG")
+    assert is_video(tmp_path / "picture")
+    for name in ("notes", "notes.1", "empty"):
+        (tmp_path / name).write_text("" if name == "empty" else "no video")
+        assert not is_video(tmp_path / name)
