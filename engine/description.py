@@ -29,7 +29,7 @@ _SUBJECTS = {
     "vox-512": "faces of people who talk",
 }
 _NAMES_OF_ANY_RUN = re.compile(r"checkpoint|best|last-checkpoint|\d+-checkpoint")
-_ADVICE = 'for faces see README.md, "Animate": they take a checkpoint of faces, such as vox-cpk'
+_ADVICE = 'for faces see README.md, "Animate", with a checkpoint of faces, such as vox-cpk'
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,15 @@ class AnimateTab(Tab):
             concurrency_limit=self._studio.limits.running,
             api_visibility="private",
         )
-        running.failure(self._give_up, None, buttons, queue=False, api_visibility="private")
+        # The result is among the outputs to take from it the "Error" that gradio has put there.
+        running.failure(
+            self._give_up,
+            None,
+            [self.result, *buttons],
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
         for event in (self.go.click, running.success):
             event(None, js="() => window.showResult()", api_visibility="private")
         self.cancel.click(
@@ -217,10 +225,12 @@ class AnimateTab(Tab):
         """What is shown where nothing comes of it; gradio does not tell a full line from Cancel."""
         visit = self._visit(request)
         if visit.cancelled.is_set():
-            return self._buttons(note("Cancelled."))
-        if visit.started.is_set():
-            return self._buttons(complaint(UserError("the animation was broken off; try again")))
-        return self._buttons(self._line_is_full())
+            said = note("Cancelled.")
+        elif visit.started.is_set():
+            said = complaint(UserError("the animation was broken off; try again"))
+        else:
+            said = self._line_is_full()
+        return [gr.skip(), *self._buttons(said)]
 
     def _cancel(self, request: gr.Request) -> list[Any]:
         self._visit(request).cancelled.set()

@@ -14,7 +14,7 @@ from page.fields import data_url
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-COLUMNS = 5
+COLUMNS = 6
 _SMALLEST_CELL = 192  # pixels; titles have no room beneath smaller ones
 _GAP = 12
 _LINE = 16
@@ -53,7 +53,7 @@ def groups_html(groups: Sequence[Group]) -> str:
 
 
 def draw_sheet(groups: Sequence[Group]) -> np.ndarray:
-    """All figures on one sheet, uint8 (H, W, 3), up to five in a row; a new group, a new row.
+    """All figures on one sheet, uint8 (H, W, 3), up to six in a row; a new group, a new row.
 
     Small pictures are enlarged by a whole factor; none is made smaller.
     """

@@ -5,10 +5,9 @@ Screenshots go into the folder that the environment variable SCREENSHOTS names, 
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,8 +17,14 @@ from typing import Any
 
 import clips
 import hostile
+import numpy as np
 import pytest
 from commands import ROOT, frames_of_a_square
+from page_server import SECONDS, Server
+from PIL import Image
+
+from engine.image import read_image
+from engine.video import open_video
 
 pytest.importorskip("gradio", reason="the page needs gradio: make test-app")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make test-app")
@@ -32,7 +37,7 @@ pytestmark = [
 ]
 
 DEMO = ROOT / "demo"
-SECONDS = 120  # for what takes some on an idle machine
+HEIC = ROOT / "tests" / "pictures" / "iphone.heic"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 FILES = {field: f"#{field} input[type=file]" for field in ("picture", "driving")}
@@ -43,46 +48,9 @@ TOAST = "[data-testid=toast-body]"
 LIMITS = {"megabytes": 3, "seconds": 20, "running": 2, "waiting": 3}
 
 
-class Server:
-    """The command, running."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder = folder
-        limits = [part for name, limit in LIMITS.items() for part in (f"--max_{name}", str(limit))]
-        command = [sys.executable, str(ROOT / "app.py"), "--port", str(self.port), *limits]
-        self.process = subprocess.Popen(
-            [*command, "--device", "cpu"],
-            env={**os.environ, "TMPDIR": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().split(": ")[0]
-
-    def files(self, pattern: str = "*") -> list[Path]:
-        """What people have brought, and what was made of it."""
-        found = self.folder.glob("first-order-page-*/uploads/visits/*/*")
-        return [path for path in found if path.match(pattern)]
-
-    def peak_memory(self) -> int:
-        """In MiB, since it started."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) // 1024
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.stderr is not None
-        assert self.process.wait(SECONDS) == 0, self.process.stderr.read()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("server"))
+    started = Server(tmp_path_factory.mktemp("server"), **LIMITS)
     try:
         yield started
         started.stop()
@@ -215,14 +183,44 @@ def test_cancelling_ends_the_computation(
     page.click("#go")
     wait_until(lambda: set(server.files(".animated*")) > before)
     page.click("#cancel")
-    page.wait_for_selector("text=Cancelled.")
     wait_until(lambda: set(server.files(".animated*")) <= before, seconds=20)
     assert set(server.files("*animated*")) <= before
-    assert page.is_enabled("#go") and not page.is_enabled("#cancel")
+    assert_stays_cancelled(page)
+    assert page.is_disabled("#download")
     shot(page, "cancelled")
     bring(page, driving=short_clip(tmp_path / "short.mp4"))
     page.click("#go")
     page.wait_for_selector("text=8 frames")
+
+
+def assert_stays_cancelled(page: Any) -> None:
+    """See what the page shows once everything that follows a click on Cancel has come."""
+    time.sleep(4)
+    assert page.inner_text("#status").strip() == "Cancelled."
+    assert page.locator(".complaint:visible").count() == page.locator(TOAST).count() == 0
+    assert "Error" not in page.inner_text("#result")
+    assert page.is_enabled("#go") and page.is_disabled("#cancel")
+
+
+def test_after_a_cancel_the_earlier_result_plays_and_can_be_downloaded(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = visit()
+    bring(page, DEMO / "source.png", short_clip(tmp_path / "short.mp4"))
+    page.click("#go")
+    page.wait_for_selector("text=8 frames")
+    bring(page, driving=DEMO / "driving.mp4")
+    page.click("#go")
+    page.wait_for_selector("text=At work")
+    time.sleep(1)
+    page.click("#cancel")
+    assert_stays_cancelled(page)
+    assert page.evaluate("!document.querySelector('#result video').error")
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(tmp_path / "animated.mp4")
+    with open_video(tmp_path / "animated.mp4") as result:
+        assert result.num_frames == 8
 
 
 def test_two_people_at_a_time_get_each_their_own(visit: Callable[..., Any], tmp_path: Path) -> None:
@@ -237,12 +235,40 @@ def test_two_people_at_a_time_get_each_their_own(visit: Callable[..., Any], tmp_
         assert f"{count} frames" in page.inner_text("#status")
 
 
+def test_the_crop_opens_by_itself_where_something_is_cut(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = visit()
+    bring(page, DEMO / "source.png", DEMO / "driving.mp4")
+    time.sleep(1)
+    assert not page.locator("#crop-source .box").is_visible(), "nothing is cut"
+    bring(page, hostile.picture(tmp_path / "portrait.png", size=(400, 225)))
+    page.wait_for_selector("#crop-source .box")
+    page.wait_for_selector("text=portrait.png is taken. The networks see the part in its box")
+    page = visit()
+    wide = [np.zeros((96, 160, 3), np.uint8) for _ in range(8)]
+    bring(page, driving=clips.write(tmp_path / "wide.mp4", wide))
+    page.wait_for_selector("#crop-driving .box")
+
+
+def test_on_a_phone_the_page_goes_to_the_result(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit(width=390, height=600)
+    bring(page, DEMO / "source.png", short_clip(tmp_path / "short.mp4"))
+    page.click("#go")
+    page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_selector("#result video")
+    time.sleep(2)
+    place = page.locator("#result").bounding_box()
+    assert place["y"] + 1 >= 0 and place["y"] + place["height"] <= 601
+    shot(page, "phone-result")
+
+
 def test_the_crop_that_is_drawn_is_what_the_networks_see(
     visit: Callable[..., Any], tmp_path: Path
 ) -> None:
     page = visit()
     bring(page, hostile.picture(tmp_path / "wide.png", size=(200, 400)))
-    page.get_by_role("button", name="Crop").click()
+    page.wait_for_selector("#crop-source .box")
     box = page.locator("#crop-source .box")
     page.locator("#crop-driving").scroll_into_view_if_needed()
     page.mouse.wheel(0, 400)
@@ -324,12 +350,144 @@ def test_a_gif_moves_a_picture(visit: Callable[..., Any], tmp_path: Path) -> Non
     page.wait_for_selector("text=8 frames")
 
 
-def test_a_file_that_is_too_heavy_is_a_sentence(visit: Callable[..., Any], tmp_path: Path) -> None:
+DROP = """([selector, name, size]) => {
+    const files = new DataTransfer();
+    files.items.add(new File([new Uint8Array(size)], name));
+    const place = document.querySelector(selector);
+    for (const kind of ["dragenter", "dragover", "drop"])
+        place.dispatchEvent(new DragEvent(kind, {
+            bubbles: true, cancelable: true, dataTransfer: files }));
+}"""
+
+
+@pytest.mark.parametrize("way", ["chosen", "dropped"])
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        (
+            ("picture", "heavy.png", 4_000_000),
+            "heavy.png: 4.0 MB, more than 3 MB; save it smaller.",
+        ),
+        (
+            ("driving", "heavy.mp4", 3_100_000),
+            "heavy.mp4: 3.1 MB, more than 3 MB; save it smaller.",
+        ),
+        (("picture", "x.pdf", 9), "x.pdf: not the name of a picture; choose a file of up to 3 MB"),
+        (("driving", "x.pdf", 9), "x.pdf: not the name of a video; choose a file of up to 3 MB"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_a_sentence_that_stays(
+    visit: Callable[..., Any],
+    tmp_path: Path,
+    way: str,
+    field: str,
+    name: str,
+    size: int,
+    sentence: str,
+) -> None:
+    page = visit(width=390, height=844)
+    if way == "chosen":
+        (tmp_path / name).write_bytes(bytes(size))
+        page.set_input_files(FILES[field], str(tmp_path / name))
+    else:
+        page.evaluate(DROP, [f"#{field} button", name, size])
+    time.sleep(3)
+    assert complaint(page).startswith(sentence)
+    assert page.locator(TOAST).count() == 0
+    place = page.locator(".complaint:visible").bounding_box()
+    assert place["y"] >= 0 and place["y"] + place["height"] <= 844, "it is out of sight"
+    shot(page, f"refused-{way}-{field}-{name}")
+    bring(page, DEMO / "source.png")
+    assert page.locator(".complaint:visible").count() == 0
+
+
+def test_a_heavy_gif_is_a_sentence(visit: Callable[..., Any], tmp_path: Path) -> None:
     page = visit()
-    (tmp_path / "heavy.png").write_bytes(bytes(4_000_000))
-    page.set_input_files("#picture input[type=file]", str(tmp_path / "heavy.png"))
-    page.wait_for_selector("text=/exceeds|exceeded|maximum/i")
-    shot(page, "heavy")
+    (tmp_path / "heavy.gif").write_bytes(bytes(4_000_000))
+    page.set_input_files(FILES["gif"], str(tmp_path / "heavy.gif"))
+    page.wait_for_selector(".complaint:has-text('heavy.gif: 4.0 MB, more than 3 MB')")
+
+
+def test_a_file_that_is_dropped_beside_the_fields_leaves_the_page(
+    visit: Callable[..., Any],
+) -> None:
+    page = visit()
+    stopped = page.evaluate(
+        """() => {
+        const files = new DataTransfer();
+        files.items.add(new File(["x"], "x.png"));
+        const drop = new DragEvent("drop", {
+            bubbles: true, cancelable: true, dataTransfer: files });
+        return !document.querySelector("header").dispatchEvent(drop);
+    }"""
+    )
+    assert stopped, "the browser would open the file"
+
+
+def test_a_picture_that_is_dropped_replaces_the_one_that_is_there(
+    visit: Callable[..., Any], server: Server
+) -> None:
+    page = visit()
+    bring(page, DEMO / "source.png")
+    former = page.get_attribute(TAKEN["picture"], "src")
+    data = base64.b64encode((DEMO / "source.png").read_bytes()).decode()
+    page.evaluate(
+        """(data) => {
+        const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+        const files = new DataTransfer();
+        files.items.add(new File([bytes], "other.png", { type: "image/png" }));
+        document.querySelector("#picture img").dispatchEvent(new DragEvent("drop", {
+            bubbles: true, cancelable: true, dataTransfer: files }));
+    }""",
+        data,
+    )
+    wait_until(
+        lambda: page.evaluate(
+            "former => { const now = document.querySelector('#picture img[src*=visits]')?.src;"
+            " return !!now && now !== former; }",
+            former,
+        )
+    )
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".bmp", ".tiff", ".avif", ".heic", ".jfif", ".gif"])
+def test_pictures_of_all_kinds_are_shown(
+    visit: Callable[..., Any], tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"picture{suffix}"
+    if suffix == ".heic":
+        pytest.importorskip("pillow_heif")
+        shutil.copy(HEIC, path)
+    else:
+        image = Image.open(hostile.picture(tmp_path / "picture.png", size=(64, 64)))
+        image.save(path, {".jfif": "JPEG"}.get(suffix))
+    page = visit()
+    bring(page, path)
+    time.sleep(1)
+    assert page.evaluate(f"document.querySelector('{TAKEN['picture']}').naturalWidth") > 0
+    assert page.locator(".complaint:visible").count() == page.locator(TOAST).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("y444.mp4", ("-pix_fmt", "yuv444p")),
+        ("ten.mp4", ("-pix_fmt", "yuv420p10le")),
+        ("clip.mkv", ("-pix_fmt", "yuv420p")),
+        ("clip.avi", ("-c:v", "mpeg4")),
+        ("clip.ts", ("-pix_fmt", "yuv420p")),
+    ],
+)
+def test_what_not_all_browsers_play_is_shown_as_a_copy_that_plays(
+    visit: Callable[..., Any], tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    page = visit()
+    clip = clips.encode(tmp_path / name, clips.numbered(8), *options)
+    bring(page, driving=clip)
+    page.wait_for_selector(f"text={name} is taken. Not all browsers play it")
+    assert "played-" in page.get_attribute(TAKEN["driving"], "src")
+    wait_until(lambda: page.evaluate("document.querySelector('#driving video').duration > 0"))
+    assert page.locator(".complaint:visible").count() == page.locator(TOAST).count() == 0
 
 
 def test_nothing_brought_is_a_sentence(visit: Callable[..., Any]) -> None:
@@ -358,6 +516,29 @@ def test_who_would_wait_in_too_long_a_line_is_told(
     page.wait_for_selector("text=Cancelled.")
 
 
+def test_a_file_that_comes_while_the_line_is_full_is_not_taken_in_silence(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    page, *others = [visit() for _ in range(LIMITS["running"] + LIMITS["waiting"] + 1)]
+    for other in others:
+        bring(other, DEMO / "source.png", DEMO / "driving.mp4")
+    for other in others:
+        other.click("#go")
+    page.set_input_files(FILES["picture"], str(DEMO / "source.png"))
+    page.wait_for_selector("#status .complaint")
+    assert complaint(page).startswith("3 requests wait already")
+    for other in others:
+        other.click("#cancel")
+    for other in others:
+        assert_stays_cancelled(other)
+
+
+def test_the_page_says_what_its_networks_are(visit: Callable[..., Any]) -> None:
+    text = visit().inner_text(".networks")
+    assert "demo: 64 x 64 pixels, trained on puppets (drawn figures)" in text
+    assert "for faces see README.md" in text
+
+
 def test_the_page_states_its_limits(visit: Callable[..., Any]) -> None:
     text = visit().inner_text("body")
     assert "up to 3 MB" in text and "20 seconds" in text and "3 requests may wait" in text
@@ -377,7 +558,9 @@ def test_a_closed_page_leaves_no_files(visit: Callable[..., Any], server: Server
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_what_the_networks_see_follows_the_slider(visit: Callable[..., Any], width: int) -> None:
+def test_what_the_networks_see_follows_the_slider(
+    visit: Callable[..., Any], tmp_path: Path, width: int
+) -> None:
     page = visit(width=width)
     bring(page, DEMO / "source.png", DEMO / "driving.mp4")
     page.get_by_role("tab", name="Look inside").click()
@@ -389,20 +572,35 @@ def test_what_the_networks_see_follows_the_slider(visit: Callable[..., Any], wid
         assert any(what in title for title in titles), titles
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     before = page.locator("#seen img").nth(1).get_attribute("src")
+    first = save(page, "#save-seen", tmp_path)
     page.locator("#frame input[type=range]").fill("0")
     page.wait_for_selector("text=Frame 0 of the driving video.")
     wait_until(lambda: page.locator("#seen img").nth(1).get_attribute("src") != before)
+    time.sleep(1)
+    sheet = save(page, "#save-seen", tmp_path)
+    assert sheet.shape == first.shape and (sheet != first).any()
+    assert min(sheet.shape[:2]) > 3 * 192, "not all pictures are on it"
+
+
+def save(page: Any, button: str, folder: Path) -> np.ndarray:
+    """The picture that a button saves."""
+    with page.expect_download() as download:
+        page.click(button)
+    assert download.value.suggested_filename.endswith(".png")
+    download.value.save_as(folder / "saved.png")
+    return read_image(folder / "saved.png")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_picture_follows_a_keypoint_that_is_dragged(
-    visit: Callable[..., Any], width: int
+    visit: Callable[..., Any], tmp_path: Path, width: int
 ) -> None:
     page = visit(width=width)
     bring(page, DEMO / "source.png")
     page.get_by_role("tab", name="Edit").click()
     page.wait_for_selector("#edit .dot")
     still = page.get_attribute("#edit img", "src")
+    unmoved = save(page, "#save-edited", tmp_path)
     dot = page.locator("#edit .dot").first
     place = dot.bounding_box()
     x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
@@ -415,6 +613,8 @@ def test_the_picture_follows_a_keypoint_that_is_dragged(
     there = dot.bounding_box()
     assert abs(there["x"] - place["x"] - 30) < 3 and abs(there["y"] - place["y"] - 40) < 3
     shot(page, f"edit-{width}")
+    moved = save(page, "#save-edited", tmp_path)
+    assert moved.shape == unmoved.shape == (64, 64, 3) and (moved != unmoved).any()
     page.click("#back")
     wait_until(lambda: page.get_attribute("#edit img", "src") == still)
     assert abs(dot.bounding_box()["x"] - place["x"]) < 2
