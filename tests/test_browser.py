@@ -377,14 +377,9 @@ DROP = """([selector, name, size]) => {
     ],
 )
 def test_a_file_that_cannot_be_taken_is_a_sentence_that_stays(
-    visit: Callable[..., Any],
-    tmp_path: Path,
-    way: str,
-    field: str,
-    name: str,
-    size: int,
-    sentence: str,
+    visit: Callable[..., Any], tmp_path: Path, way: str, file: tuple[str, str, int], sentence: str
 ) -> None:
+    field, name, size = file
     page = visit(width=390, height=844)
     if way == "chosen":
         (tmp_path / name).write_bytes(bytes(size))
