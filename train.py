@@ -36,6 +36,7 @@ from engine.errors import UserError
 from engine.memory import enough_memory
 from engine.output import make_new_folder
 from engine.sampling import check_sampling
+from engine.saved_run import read_saved_run
 from engine.training import Trainer
 from engine.visualizer import Visualizer
 from logger import Logger
@@ -83,7 +84,8 @@ def _seed(text: str) -> int:
 def main() -> None:
     args = parse_arguments()
     path = args.checkpoint or args.init_from
-    state = read_torch_file(path) if path else {}
+    read = read_saved_run if args.checkpoint else read_torch_file
+    state = read(path) if path else {}
     config = choose_config(args.config, args.set, checkpoint=path, state=state)
     if args.dry_run:
         print(dump_config(config), end="")
@@ -213,7 +215,7 @@ def resume(trainer: Trainer, path: Path, state: Mapping) -> Progress:
         progress.epoch += 1  # theirs is the number of the last epoch done, counted from 0
     best = best_path(path.parent)
     if best.exists():  # of an epoch after the checkpoint's, where the run was killed or goes back
-        progress.best_l1 = read_torch_file(best).get("best_l1", math.inf)
+        progress.best_l1 = read_saved_run(best).get("best_l1", math.inf)
     return progress
 
 

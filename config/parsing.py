@@ -25,9 +25,10 @@ from typing import (
     get_type_hints,
 )
 
-from engine.errors import UserError
+from engine.errors import UserError, named, shown
 
 T = TypeVar("T")
+_MOST_ENTRIES = 100  # of a list
 
 FilePath = Annotated[str, "path"]
 """Text that may name a file or folder; a `~` that it begins with is read as the home folder."""
@@ -42,18 +43,15 @@ class Range:
     """The bounds of a number: from `low` (or, if `above`, anything larger) to `high`, inclusive."""
 
     low: float
-    high: float = math.inf
+    high: float
     above: bool = False
 
     def __contains__(self, number: float) -> bool:
         return self.low <= number <= self.high and not (self.above and number == self.low)
 
     def __str__(self) -> str:
-        if self.above:
-            return f"above {self.low:g}"
-        if self.high == math.inf:
-            return f"of at least {self.low:g}"
-        return f"from {self.low:g} to {self.high:g}"
+        start = f"above {self.low:g} and up" if self.above else f"from {self.low:g}"
+        return f"{start} to {self.high:{',.0f' if self.high >= 10_000 else 'g'}}"
 
 
 class Place(NamedTuple):
@@ -64,7 +62,7 @@ class Place(NamedTuple):
     path: str = ""
 
     def key(self, name: object) -> Place:
-        return self._replace(path=f"{self.path}.{name}" if self.path else str(name))
+        return self._replace(path=f"{self.path}.{named(name)}" if self.path else named(name))
 
     def error(self, problem: str) -> ConfigError:
         message = ": ".join(part for part in (self.where, self.path, problem) if part)
@@ -79,9 +77,9 @@ class Place(NamedTuple):
         homes: dict[str, list[str]] = {}
         for path in key_paths(self.root):
             homes.setdefault(path.rpartition(".")[2], []).append(path)
-        close = get_close_matches(str(name), siblings, n=1)
-        close_elsewhere = get_close_matches(str(name), homes, n=1)
-        if str(name) in homes:
+        close = get_close_matches(named(name), siblings, n=1)
+        close_elsewhere = get_close_matches(named(name), homes, n=1)
+        if name in homes:
             remedy = f"did you mean {' or '.join(homes[str(name)])}?"
         elif close:
             remedy = f"did you mean {close[0]}?"
@@ -90,14 +88,6 @@ class Place(NamedTuple):
         else:
             remedy = f"the keys here are {', '.join(siblings)}"
         return self.key(name).error(f"unknown key; {remedy}")
-
-
-def shown(value: object) -> str:
-    """A value as a message quotes it: as YAML spells it, and short."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def describe(hint: Any) -> str:
@@ -154,7 +144,7 @@ def _section(tree: object, cls: Any, place: Place) -> Any:
         raise place.refuse(tree, cls)
     hints = types_of(cls)
     for key in tree:
-        if key not in hints:
+        if not isinstance(key, str) or key not in hints:
             raise place.unknown(key, cls)
     values = {}
     for field in fields(cls):
@@ -195,6 +185,8 @@ def check_value(value: object, hint: Any, place: Place) -> Any:
 def _entries(value: object, hint: Any, place: Place) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise place.refuse(value, hint)
+    if len(value) > _MOST_ENTRIES:
+        raise place.error(f"a list of {len(value)} entries; write at most {_MOST_ENTRIES}")
     kinds = get_args(hint)
     if kinds[-1] is ...:
         kinds = kinds[:1] * len(value)
@@ -207,7 +199,14 @@ def _entries(value: object, hint: Any, place: Place) -> tuple[Any, ...]:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+    # Texts name files, whose names hold no NUL, and are written down in UTF-8.
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
 
 
 def _path(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,12 +10,60 @@ from typing import Any
 
 import yaml
 
-from config.parsing import Place, check_value, section_of, shown, types_of
+from config.parsing import Place, check_value, section_of, types_of
 from config.renaming import new_path
+from engine.errors import named, shown
+
+_LARGEST_FILE = 2**20  # bytes; a config has some thousands
+_MOST_REFERENCES = 100
+_MOST_KEYS = 1000
+_LONGEST_REASON = 200  # characters of what PyYAML says
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a section: PyYAML keeps the last one and says nothing."""
+    """PyYAML's, which believes less.
+
+    It refuses a key that stands twice in a section, of which PyYAML keeps the last one and says
+    nothing; a value that is not of the type that its tag names, at which PyYAML raises what it
+    pleases; and references that multiply, of which a few lines become gigabytes.
+    """
+
+    def __init__(self, stream: str | bytes) -> None:
+        super().__init__(stream)
+        self._references = 0
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self._references += 1
+            if self._references > _MOST_REFERENCES:
+                raise yaml.MarkedYAMLError(
+                    problem=f"more than {_MOST_REFERENCES} references (*name)",
+                    problem_mark=self.peek_event().start_mark,
+                    note="write out what they stand for",
+                )
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:
+            raise yaml.MarkedYAMLError(
+                problem=f"a section of more than {_MOST_KEYS} keys",
+                problem_mark=node.start_mark,
+                note="write out what its merge keys (<<) stand for",
+            )
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # AttributeError, IndexError, KeyError, ValueError and others
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(
+                problem=f"{shown(node.value)} is not of the type {named(kind)}",
+                problem_mark=node.start_mark,
+                note="write another value, or quote it",
+            ) from error
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -24,7 +73,7 @@ class _Loader(yaml.SafeLoader):
                 continue
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key.value} is there twice",
+                    problem=f"the key {named(key.value)} is there twice",
                     problem_mark=key.start_mark,
                     note="keep one of them",
                 )
@@ -46,15 +95,18 @@ def read_file(path: Path) -> object:
     """The tree in a YAML file. Raises ConfigError where there is no file, no YAML, or nothing."""
     place = Place(str(path), None)
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
         near = get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         remedy = f"did you mean {path.parent / near[0]}?" if near else "check the path"
         raise place.error(f"no such file; {remedy}") from error
     except OSError as error:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - of names that are too long, Path.is_dir() raises
             raise place.error("this is a folder; name one of the YAML files in it") from error
         raise place.error(f"cannot be read ({error.strerror}); check the path") from error
+    if len(text) > _LARGEST_FILE:
+        raise place.error(f"longer than {_LARGEST_FILE:,} bytes; name a YAML file of settings")
     tree = read_text(text, place)
     if tree is None:
         raise place.error("the file is empty; begin with a copy of config/taichi-256.yaml")
@@ -68,13 +120,14 @@ def read_text(text: str | bytes, place: Place) -> object:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         reason = ", ".join(part for part in (error.context, error.problem) if part)
+        reason = reason[:_LONGEST_REASON]
         raise place.error(f"{line}{reason}; {error.note or 'correct the YAML there'}") from error
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: a date such as 2001-99-99
-        raise place.error(f"not readable as YAML ({error}); correct the file") from error
+    except RecursionError as error:
+        raise place.error("nested too deeply for settings; correct the file") from error
+    except yaml.YAMLError as error:
+        raise place.error(
+            f"not readable as YAML ({str(error)[:_LONGEST_REASON]}); correct the file"
+        ) from error
 
 
 def write_text(tree: Mapping[str, object]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from engine.errors import named, shown
+
 if TYPE_CHECKING:
     from config.schema import Config, DatasetParams, ModelParams, TrainParams
 
@@ -113,10 +115,11 @@ def _training_rules(training: TrainParams, model: ModelParams, size: int) -> Ite
             f"train_params.scales: {min(training.scales):g} of {size} pixels is less than "
             f"the {PERCEPTUAL_MIN_SIZE} that VGG19 needs; remove that scale or enlarge the frames"
         )
-    if len(weights.perceptual) > PERCEPTUAL_LAYERS:
+    perceptual = list(weights.perceptual)
+    if len(perceptual) > PERCEPTUAL_LAYERS:
         yield (
-            f"train_params.loss_weights.perceptual: {list(weights.perceptual)} has more entries "
-            f"than the {PERCEPTUAL_LAYERS} layers of VGG19 compared; remove the last ones"
+            f"train_params.loss_weights.perceptual: {shown(perceptual)} has more entries than "
+            f"the {PERCEPTUAL_LAYERS} layers of VGG19 compared; remove the last ones"
         )
     if weights.equivariance_jacobian > 0 and not model.common_params.estimate_jacobian:
         yield (
@@ -138,7 +141,10 @@ def _training_rules(training: TrainParams, model: ModelParams, size: int) -> Ite
         yield "train_params.ema_decay: 1 would never move; write less, such as 0.999"
     rising = sorted(set(milestones))
     if milestones != rising:
-        yield f"train_params.epoch_milestones: {milestones} does not rise; write {rising}"
+        yield (
+            f"train_params.epoch_milestones: {shown(milestones)} does not rise; "
+            f"write {shown(rising)}"
+        )
 
 
 def _loss_rules(training: TrainParams, model: ModelParams) -> Iterator[str]:
@@ -151,8 +157,8 @@ def _loss_rules(training: TrainParams, model: ModelParams) -> Iterator[str]:
     names = [f"{scale:g}" for scale in model.discriminator_params.scales]
     if len(set(names)) < len(names):
         yield (
-            f"model_params.discriminator_params.scales: {', '.join(names)} names a scale twice; "
-            "leave one out"
+            f"model_params.discriminator_params.scales: {named(', '.join(names))} names a scale "
+            "twice; leave one out"
         )
 
 
@@ -165,7 +171,7 @@ def _adversarial_rules(training: TrainParams, model: ModelParams, size: int) -> 
         if scale not in training.scales:
             yield (
                 f"{path}.scales: {scale:g} is not one of train_params.scales, "
-                f"{list(training.scales)}; add it there or remove it here"
+                f"{shown(list(training.scales))}; add it there or remove it here"
             )
         pixels = int(size * scale)
         if _discriminator_output(pixels, discriminator.num_blocks) < 2:
@@ -175,8 +181,9 @@ def _adversarial_rules(training: TrainParams, model: ModelParams, size: int) -> 
             )
     if any(weights) and len(weights) != discriminator.num_blocks:
         yield (
-            f"train_params.loss_weights.feature_matching: {list(weights)} needs one entry for each "
-            f"of the {discriminator.num_blocks} blocks of {path}.num_blocks; or write [] for none"
+            f"train_params.loss_weights.feature_matching: {shown(list(weights))} needs one entry "
+            f"for each of the {discriminator.num_blocks} blocks of {path}.num_blocks; or write [] "
+            "for none"
         )
 
 

@@ -12,20 +12,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from config.other_methods import refuse_other_methods
 from config.parsing import ConfigError, FilePath, Range, parse_section, plain
 from config.reading import read_file, with_overrides, write_text
 from config.renaming import with_new_names
-from config.resolution import with_derived
+from config.resolution import LARGEST_SIDE, with_derived
 from config.rules import broken_rules
 
 __all__ = ["Config", "ConfigError", "dump_config", "load_config", "parse_config", "parse_section"]
 
-Count = Annotated[int, Range(1)]
-CountOrZero = Annotated[int, Range(0)]
+# No bound is meant to be met: beyond them, numbers overflow or no machine has the memory.
+Count = Annotated[int, Range(1, 10**9)]
+CountOrZero = Annotated[int, Range(0, 10**9)]
+Side = Annotated[int, Range(1, LARGEST_SIDE)]
+Channels = Annotated[int, Range(1, 4096)]
+Blocks = Annotated[int, Range(1, 256)]
 Halvings = Annotated[int, Range(1, 16)]
-Positive = Annotated[float, Range(0, above=True)]
-Weight = Annotated[float, Range(0)]
+Pixels = Annotated[int, Range(0, 256)]
+Weight = Annotated[float, Range(0, 10**6)]
+Variance = Annotated[float, Range(10**-6, 10**6)]
 Scale = Annotated[float, Range(0.001, 1)]
+Ratio = Annotated[float, Range(0.01, 100)]
+Degrees = Annotated[float, Range(-360, 360)]
+Jitter = Annotated[float, Range(0, 100)]
+Sigma = Annotated[float, Range(0, 10)]
 VideoFormat = Literal[".mp4", ".mov", ".mkv", ".webm", ".gif"]
 TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 
@@ -38,24 +48,24 @@ class FlipParam:
 
 @dataclass(frozen=True)
 class ResizeParam:
-    ratio: tuple[Positive, Positive]  # lowest, highest
+    ratio: tuple[Ratio, Ratio]  # lowest, highest
 
 
 @dataclass(frozen=True)
 class CropParam:
-    size: tuple[Count, Count]  # H, W
+    size: tuple[Side, Side]  # H, W
 
 
 @dataclass(frozen=True)
 class RotationParam:
-    degrees: tuple[float, float]  # lowest, highest
+    degrees: tuple[Degrees, Degrees]  # lowest, highest
 
 
 @dataclass(frozen=True)
 class JitterParam:
-    brightness: Weight = 0.0
-    contrast: Weight = 0.0
-    saturation: Weight = 0.0
+    brightness: Jitter = 0.0
+    contrast: Jitter = 0.0
+    saturation: Jitter = 0.0
     hue: Annotated[float, Range(0, 0.5)] = 0.0
 
 
@@ -71,7 +81,7 @@ class AugmentationParams:
 @dataclass(frozen=True)
 class DatasetParams:
     root_dir: FilePath
-    frame_shape: tuple[Count, Count, Count]  # H, W, C
+    frame_shape: tuple[Side, Side, Side]  # H, W, C
     id_sampling: bool = False
     pairs_list: FilePath | None = None
     augmentation_params: AugmentationParams = field(default_factory=AugmentationParams)
@@ -79,38 +89,38 @@ class DatasetParams:
 
 @dataclass(frozen=True)
 class CommonParams:
-    num_kp: Count
-    num_channels: Count
+    num_kp: Annotated[int, Range(1, 1000)]
+    num_channels: Channels
     estimate_jacobian: bool
 
 
 @dataclass(frozen=True)
 class KPDetectorParams:
-    temperature: Positive
-    block_expansion: Count
-    max_features: Count
+    temperature: Annotated[float, Range(0.0001, 10_000)]
+    block_expansion: Channels
+    max_features: Channels
     num_blocks: Halvings
     scale_factor: Scale = 1.0
     single_jacobian_map: bool = False
-    pad: CountOrZero = 0
+    pad: Pixels = 0
 
 
 @dataclass(frozen=True)
 class DenseMotionParams:
-    block_expansion: Count
-    max_features: Count
+    block_expansion: Channels
+    max_features: Channels
     num_blocks: Halvings
     scale_factor: Scale = 1.0
-    kp_variance: Positive = 0.01
+    kp_variance: Variance = 0.01
     motion_dropout: Annotated[float, Range(0, 0.9)] = 0.0
 
 
 @dataclass(frozen=True)
 class GeneratorParams:
-    block_expansion: Count
-    max_features: Count
+    block_expansion: Channels
+    max_features: Channels
     num_down_blocks: Annotated[int, Range(0, 16)]  # 0: the features stay as fine as the image
-    num_bottleneck_blocks: Count
+    num_bottleneck_blocks: Blocks
     estimate_occlusion_map: bool = False
     copy_visible: bool = False
     dense_motion_params: DenseMotionParams | None = None
@@ -118,13 +128,13 @@ class GeneratorParams:
 
 @dataclass(frozen=True)
 class DiscriminatorParams:
-    block_expansion: Count
-    max_features: Count
+    block_expansion: Channels
+    max_features: Channels
     num_blocks: Halvings
     scales: tuple[Scale, ...] = (1.0,)
     sn: bool = False
     use_kp: bool = False
-    kp_variance: Positive = 0.01
+    kp_variance: Variance = 0.01
 
 
 @dataclass(frozen=True)
@@ -137,9 +147,9 @@ class ModelParams:
 
 @dataclass(frozen=True)
 class TransformParams:
-    sigma_affine: Weight = 0.05
-    sigma_tps: Weight = 0.005
-    points_tps: Annotated[int, Range(2)] = 5  # a side; one point makes no grid
+    sigma_affine: Sigma = 0.05
+    sigma_tps: Sigma = 0.005
+    points_tps: Annotated[int, Range(2, 64)] = 5  # a side; one point makes no grid
 
 
 @dataclass(frozen=True)
@@ -156,24 +166,24 @@ class LossWeights:
 @dataclass(frozen=True)
 class TrainParams:
     num_epochs: Count = 100
-    num_repeats: Count = 1
+    num_repeats: Annotated[int, Range(1, 10**6)] = 1
     epoch_milestones: tuple[Count, ...] = ()
     lr_generator: Weight = 2e-4
     lr_discriminator: Weight = 2e-4
     lr_kp_detector: Weight = 2e-4
-    batch_size: Count = 36
+    batch_size: Annotated[int, Range(1, 10**6)] = 36
     scales: tuple[Scale, ...] = (1.0, 0.5, 0.25, 0.125)
     checkpoint_freq: Count = 50  # epochs
     checkpoint_minutes: Weight = 30.0  # 0 is never
     transform_params: TransformParams = field(default_factory=TransformParams)
     loss_weights: LossWeights = field(default_factory=LossWeights)
     perceptual_weights: FilePath = "imagenet"  # or `random`, or a file
-    num_workers: CountOrZero = 4
+    num_workers: Annotated[int, Range(0, 1024)] = 4
     keep_checkpoints: Count = 3
     validate_freq: CountOrZero = 0  # epochs; 0 is never
     precision: TrainingPrecision = "fp32"
     accumulation: Count = 1
-    grad_clip: Positive | None = None
+    grad_clip: Annotated[float, Range(0, 10**9, above=True)] | None = None
     compile: bool = False
     ema_decay: Annotated[float, Range(0, 1)] = 0.0
     freeze_batch_norm: bool = False
@@ -202,7 +212,7 @@ class AnimateParams:
 
 @dataclass(frozen=True)
 class VisualizerParams:
-    kp_size: Count = 5
+    kp_size: Annotated[int, Range(1, 1000)] = 5
     draw_border: bool = True
     colormap: str = "gist_rainbow"
 
@@ -231,6 +241,7 @@ def parse_config(tree: object, where: str, overrides: Sequence[str] = ()) -> Con
 
     where: what the errors name first. The tree is left as it is. Raises ConfigError.
     """
+    refuse_other_methods(tree, where)
     tree = with_overrides(with_new_names(tree, where), overrides, Config, where)
     config = parse_section(Config, with_derived(tree), where)
     broken = next(broken_rules(config), None)

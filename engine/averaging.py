@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from engine.build import InferenceNetworks
-from engine.checkpoint import load_weights
+from engine.checkpoint import AVERAGE, load_weights
 
 _WARM_UP = 10  # steps
 
@@ -48,10 +48,10 @@ class WeightAverage:
         return {"num_updates": self._num_updates, **states}
 
     def load_state_dict(self, path: Path, state: Mapping) -> None:
-        """Go on from a checkpoint's average.
+        """Go on from a checkpoint's average, as `read_saved_run` returned it.
 
         Raises:
             UserError: something is missing or does not fit.
         """
-        load_weights(path, state, self.networks._asdict())
+        load_weights(path, state, self.networks._asdict(), within=f"{AVERAGE}.")
         self._num_updates = state["num_updates"]

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from config.schema import Config, ModelParams, load_config, parse_config
+from engine.checkpoint import load_weights, with_averages
 from engine.errors import UserError
 from modules.dense_motion import DenseMotionNetwork
 from modules.discriminator import Discriminator, MultiScaleDiscriminator
@@ -33,6 +34,22 @@ class InferenceNetworks(NamedTuple):
 def build_inference_networks(model: ModelParams) -> InferenceNetworks:
     """The networks that animating takes, randomly initialised, on the CPU."""
     return InferenceNetworks(build_generator(model), build_kp_detector(model))
+
+
+def load_inference_networks(
+    path: Path, state: Mapping[str, object], model: ModelParams
+) -> InferenceNetworks:
+    """The networks that animating takes, on the CPU, with a checkpoint's weights or their averages.
+
+    Args:
+        path, state: where the checkpoint lies, and its content.
+
+    Raises:
+        UserError: the weights do not fit, or are not finite.
+    """
+    networks = build_inference_networks(model)
+    load_weights(path, with_averages(path, state), networks._asdict())
+    return networks
 
 
 def build_networks(model: ModelParams) -> Networks:

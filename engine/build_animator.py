@@ -7,8 +7,8 @@ import torch
 
 from config.schema import Config
 from engine.animator import DEFAULT_BATCH_SIZE, Animator
-from engine.build import build_inference_networks, choose_config
-from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.build import choose_config, load_inference_networks
+from engine.checkpoint import read_torch_file
 from engine.description import describe
 from engine.device import set_precision
 from engine.precision import choose_precision
@@ -41,8 +41,7 @@ def load_animator(
     set_precision(precision)
     state = read_torch_file(checkpoint)
     chosen = choose_config(config, overrides, checkpoint=checkpoint, state=state)
-    networks = build_inference_networks(chosen.model_params)
-    load_weights(checkpoint, with_averages(state), networks._asdict())
+    networks = load_inference_networks(checkpoint, state, chosen.model_params)
     shape = chosen.dataset_params.frame_shape
     root_dir = chosen.dataset_params.root_dir
     animator = Animator(

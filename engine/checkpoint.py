@@ -7,16 +7,17 @@ A `.pth.tar` is a torch file (no archive): a dict with the state dicts `generato
 """
 
 import os
-import pickle
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from engine.errors import UserError, WriteError
+from engine.errors import UserError, WriteError, named
+from engine.unpickling import unpickle
+from engine.weights import DAMAGED, plain_weights
 
 CHECKPOINT_FORMAT = 1
 _SUFFIX = "-checkpoint.pth.tar"
@@ -24,6 +25,9 @@ _BEST_NAME = "best.pth.tar"
 _LAST_NAME = f"last{_SUFFIX}"
 _UNFINISHED = ".tmp"
 AVERAGE = "average"
+_AVERAGED = ("generator", "kp_detector")
+# Entries that only checkpoints of the method's successors have.
+_OTHER_METHODS = {"region_predictor": "MRAA", "inpainting_network": "TPSMM"}
 
 State = dict[str, object]
 
@@ -32,60 +36,101 @@ def read_torch_file(path: Path) -> dict:
     """Read a dict of tensors and plain values from a torch file, onto the CPU.
 
     Raises:
-        UserError: no such file, not a torch file, truncated, or one that wants to run code.
+        UserError: no such file, not a torch file, damaged, or one that wants to run code.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: this is a folder; {_remedy_for_folder(path)}")
     if not path.is_file():
         raise UserError(f"{path}: no such file; name a .pth.tar that train.py wrote")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the errors below say
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError as error:
+        content = unpickle(path)
+    except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the rights") from error
-    except Exception as error:  # damaged bytes make torch and pickle raise all kinds of them
-        raise UserError(f"{path}: {_why_refused(error)}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a dict of state dicts")
+        raise UserError(
+            f"{path}: holds a {type(content).__name__}, not a dict of state dicts; name a .pth.tar "
+            "that train.py wrote"
+        )
     return content
 
 
+def _remedy_for_folder(path: Path) -> str:
+    if any(path.glob("data.pkl")) or any(path.glob("*/data.pkl")):
+        return "a checkpoint that was unpacked: name the file it came from, which is read as it is"
+    inside = sorted(path.glob("*.pth*"))
+    return f"name a checkpoint, such as {inside[-1]}" if inside else "name a .pth.tar file"
+
+
 def load_weights(
-    path: Path, state: Mapping[str, object], networks: Mapping[str, nn.Module]
+    path: Path,
+    state: Mapping[str, object],
+    networks: Mapping[str, nn.Module],
+    *,
+    within: str = "",
 ) -> None:
     """Fill networks, by name, from a checkpoint's content; all of them, or an error and none.
 
     Args:
         path: of the checkpoint, for messages.
         state: what `read_torch_file` returned.
-        networks: by their names in the checkpoint. A `module.` before parameter names is ignored.
+        networks: by their names in the checkpoint. `module.` and `_orig_mod.` in parameter names
+            are ignored.
+        within: the section of the checkpoint that `state` is, with a dot; empty for the whole.
 
     Raises:
-        UserError: a network or a parameter is missing, left over or of another shape.
+        UserError: a network or a parameter is missing, left over, of another shape or not finite.
     """
     weights = {}
     for name, network in networks.items():
-        found = state.get(name)
-        if not isinstance(found, Mapping):
-            raise UserError(f"{path}: holds no {name}; it has {', '.join(map(str, state))}")
-        weights[name] = {str(key).removeprefix("module."): found[key] for key in found}
-        _check_architecture(f"{path}: {name}", weights[name], network.state_dict())
+        weights[name] = network_weights(path, state, name, within=within)
+        where = f"{path}: {within}{name}"
+        _check_architecture(where, weights[name], network.state_dict())
     for name, network in networks.items():
         network.load_state_dict(weights[name])
 
 
-def with_averages(state: Mapping) -> dict:
-    """A checkpoint's content; its averaged weights, where it has them, replace the last ones.
+def network_weights(
+    path: Path, state: Mapping[str, object], name: str, *, within: str = ""
+) -> dict[str, Tensor]:
+    """What a checkpoint holds of a network: its tensors, by their plain names.
+
+    within: as in load_weights.
 
     Raises:
-        UserError: something else is in their place.
+        UserError: nothing, or something that networks cannot compute with.
+    """
+    if not isinstance(state.get(name), Mapping):
+        method = next((it for key, it in _OTHER_METHODS.items() if key in state), None)
+        if method is not None:
+            raise UserError(
+                f"{path}: a checkpoint of {method}, which is not supported here yet; name one of "
+                "the first order motion model"
+            )
+        has = ", ".join(named(key) for key in islice(state, 10)) or "nothing"
+        raise UserError(
+            f"{path}: holds no {within}{name}; it has {has}; name a checkpoint of the first order "
+            "motion model"
+        )
+    return plain_weights(f"{path}: {within}{name}", state[name])
+
+
+def with_averages(path: Path, state: Mapping) -> dict:
+    """A checkpoint's content; its averaged weights, where it has them, replace the last ones.
+
+    path: of the checkpoint, for messages.
+
+    Raises:
+        UserError: something else is in their place, or they are not finite.
     """
     average = state.get(AVERAGE, {})
     if not isinstance(average, Mapping):
         kind = type(average).__name__
-        raise UserError(
-            f"the checkpoint's {AVERAGE}: of type {kind}, not state dicts; get a whole copy"
-        )
-    return {**state, **{name: average[name] for name in average if name in state}}
+        raise UserError(f"{path}: {AVERAGE}: of type {kind}, not state dicts; get a whole copy")
+    averages = {}
+    for name in _AVERAGED:
+        if name in average and name in state:
+            averages[name] = plain_weights(f"{path}: {AVERAGE}.{name}", average[name])
+    return {**state, **averages}
 
 
 def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[str, Tensor]) -> None:
@@ -93,17 +138,18 @@ def _check_architecture(where: str, found: Mapping[str, Tensor], wanted: dict[st
     for key, tensor in wanted.items():
         if key not in found:
             raise UserError(f"{where}.{key}: missing; {remedy}")
-        if not isinstance(found[key], Tensor):
-            kind = type(found[key]).__name__
-            raise UserError(f"{where}.{key}: a {kind} in place of a tensor; {remedy}")
         if found[key].shape != tensor.shape:
             raise UserError(
                 f"{where}.{key}: shape {tuple(found[key].shape)} where the config "
                 f"asks for {tuple(tensor.shape)}; {remedy}"
             )
+        if found[key].is_floating_point() != tensor.is_floating_point():
+            raise UserError(
+                f"{where}.{key}: of type {found[key].dtype}, not {tensor.dtype}; {DAMAGED}"
+            )
     left_over = [key for key in found if key not in wanted]
     if left_over:
-        raise UserError(f"{where}.{left_over[0]}: not in the config's network; {remedy}")
+        raise UserError(f"{where}.{named(left_over[0])}: not in the config's network; {remedy}")
 
 
 def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
@@ -172,22 +218,21 @@ def restore_random_state(state: Mapping, *, shared: bool = False) -> None:
     Args:
         state: of the first process, if there were several.
         shared: whether there are several now: each draws on its own GPU what the first one does.
+
+    Raises:
+        UserError: a GPU does not take its state.
     """
     torch.set_rng_state(state["cpu"])
     devices = range(torch.cuda.device_count())
     states = state["cuda"][:1] * len(devices) if shared else state["cuda"]
     for device, generator_state in zip(devices, states, strict=False):
-        torch.cuda.set_rng_state(generator_state, device)
-
-
-def _why_refused(error: Exception) -> str:
-    # What torch says of a class or a function that is not on its list.
-    if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
-        return (
-            "refused, because loading it would run code that it carries; "
-            "get a checkpoint of plain tensors"
-        )
-    return "truncated, or not a torch file; get a whole copy"
+        try:
+            torch.cuda.set_rng_state(generator_state, device)
+        except RuntimeError as error:
+            raise UserError(
+                f"the checkpoint's random_state.cuda[{device}]: not a state of this GPU's "
+                "generator; start from its weights alone with --init_from"
+            ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import IO
 
 import torch
 
+from engine.errors import shown
 from engine.words import counted
 
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -19,7 +20,7 @@ def checkpoint_facts(path: Path, state: Mapping[str, object]) -> dict[str, str]:
     with path.open("rb") as file:
         digest = _sha256(file)
     facts = {"checkpoint": str(path), "SHA-256": digest}
-    facts |= {key: str(state[key]) for key in ("epoch", "step") if key in state}
+    facts |= {key: shown(state[key]) for key in ("epoch", "step") if key in state}
     return facts
 
 

@@ -217,7 +217,7 @@ class Trainer:
         return state
 
     def load_state_dict(self, path: Path, state: Mapping) -> None:
-        """Go on from a checkpoint; published ones, which have no schedules, included.
+        """Go on from what `read_saved_run` returned; published ones, without schedules, included.
 
         The learning rates are those that the config gives for the checkpoint's epoch.
 
@@ -233,9 +233,10 @@ class Trainer:
         self._start_schedules(
             schedules["generator"]["last_epoch"] if schedules else state["epoch"] + 1
         )
-        for name, scaler in state.get("scalers", {}).items():
-            if self.options.scaled:
-                self._descents[name].scaler.load_state_dict(scaler)
+        scalers = state.get("scalers", {}) if self.options.scaled else {}
+        for name, descent in self._descents.items():
+            if name in scalers:
+                descent.scaler.load_state_dict(scalers[name])
         self._start_average()
         if self.average is not None and AVERAGE in state:
             self.average.load_state_dict(path, state[AVERAGE])
@@ -246,7 +247,8 @@ class Trainer:
         Raises:
             UserError: little or nothing fits.
         """
-        lines = take_what_fits(path, with_averages(state), self.networks._asdict())
+        averaged = with_averages(path, state)
+        lines = take_what_fits(path, averaged, self.networks._asdict())
         self._start_average()
         return lines
 

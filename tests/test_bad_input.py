@@ -704,7 +704,7 @@ def test_clips_of_one_frame_make_no_training(place: Place) -> None:
     ("content", "named"),
     [
         (None, "train_params.perceptual_weights: {path}: no such file; write imagenet, random"),
-        (b"no torch file", "{path}: truncated, or not a torch file"),
+        (b"no torch file", "{path}: truncated, damaged, or not a torch file"),
         ({"features.0.weight": torch.zeros(2)}, "{path}: not the state dict of torchvision's"),
         ({3: "x"}, "{path}: not the state dict of torchvision's vgg19"),
     ],

@@ -182,14 +182,14 @@ def test_a_checkpoint_with_averages_animates_with_them() -> None:
     training = trainer(options=Options(ema_decay=0.5))
     training.step(*images(0))
     state = training.state_dict()
-    used = with_averages(state)
+    used = with_averages(Path("x"), state)
     for name, network in training.animating._asdict().items():
         for key, value in network.state_dict().items():
             assert torch.equal(used[name][key], value)
             assert torch.equal(state[AVERAGE][name][key], value)  # type: ignore[index]
     assert used["discriminator"] is state["discriminator"]
     plain = trainer().state_dict()
-    assert with_averages(plain) == plain
+    assert with_averages(Path("x"), plain) == plain
     assert AVERAGE not in plain
 
 

@@ -217,7 +217,7 @@ def damaged(state: dict[str, object], change: str) -> object:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("cut off", "{checkpoint}: truncated, or not a torch file; get a whole copy"),
+        ("cut off", "{checkpoint}: truncated, damaged, or not a torch file; get a whole copy"),
         ("of something else", "{checkpoint}: carries no config; name the YAML file with --config"),
         ("without names", "{checkpoint}: generator."),
         ("no average", "the checkpoint's average: of type int, not state dicts; get a whole copy"),

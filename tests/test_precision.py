@@ -107,7 +107,7 @@ def test_the_shipped_checkpoint_makes_the_same_frames_to_42_decibels() -> None:
     state = read_torch_file(path)
     config = choose_config(None, [], checkpoint=path, state=state)
     networks = build_inference_networks(config.model_params)
-    load_weights(path, with_averages(state), networks._asdict())
+    load_weights(path, with_averages(path, state), networks._asdict())
     picture, video = ROOT / "demo" / "source.png", ROOT / "demo" / "driving.mp4"
     found = []
     with open_scene(picture, video, frame_shape=config.dataset_params.frame_shape) as scene:

@@ -277,7 +277,7 @@ def test_init_from_takes_the_weights_and_begins_anew(
     assert "discriminator.discs.1.down_blocks.0.conv.weight" in finding
 
     content, origin = (read_torch_file(last_checkpoint(run)) for run in (folder, whole_run))
-    origin = with_averages(origin)
+    origin = with_averages(whole_run, origin)
     assert (content["epoch"], content["step"]) == (1, STEPS_AN_EPOCH)
     for name in ("generator", "kp_detector"):
         state = content[f"optimizer_{name}"]["state"]

@@ -36,9 +36,9 @@ def test_weights_of_small_frames_start_a_run_on_large_ones() -> None:
     state = state_of(small)
     blur = large.kp_detector.get_buffer("down.weight").clone()
     lines = take_what_fits(Path("x"), state, large._asdict())
-    not_taken = [line for line in lines if line.startswith("not taken")]
+    not_taken = [line for line in lines if "not taken" in line]
     assert not_taken == [
-        "not taken: kp_detector.down.weight ((3, 1, 5, 5) there, (3, 1, 13, 13) here)"
+        "kp_detector: not taken: down.weight ((3, 1, 5, 5) there, (3, 1, 13, 13) here)"
     ]
     assert torch.equal(large.kp_detector.get_buffer("down.weight"), blur)
     for name, network in state_of(large).items():
@@ -51,9 +51,20 @@ def test_what_is_missing_or_left_over_is_listed() -> None:
     before = state_of(target)["generator"]["final.bias"]
     state["generator"]["more"] = state["generator"].pop("final.bias")
     lines = take_what_fits(Path("x"), state, target._asdict())
-    assert "not taken: generator.final.bias (missing there)" in lines
-    assert "not taken: generator.more (not in this network)" in lines
+    listed = "generator: not taken: final.bias (missing there), more (not in this network)"
+    assert listed in lines
     assert torch.equal(target.generator.get_parameter("final.bias"), before)
+
+
+def test_of_many_tensors_that_do_not_fit_a_few_are_listed() -> None:
+    state, target = state_of(networks(1)), networks(2)
+    state["kp_detector"] |= {f"more_{number}": torch.zeros(1) for number in range(74)}
+    lines = take_what_fits(Path("x"), state, target._asdict())
+    assert len(lines) == 4
+    assert lines[-1] == (
+        "kp_detector: not taken: more_0 (not in this network), more_1 (not in this network), "
+        "more_2 (not in this network), and 71 more"
+    )
 
 
 def test_another_architecture_is_refused_and_nothing_is_taken() -> None:

@@ -19,9 +19,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from config.schema import to_dict
-from engine.build import build_inference_networks, choose_config
+from engine.build import choose_config, load_inference_networks
 from engine.build_files import config_inputs
-from engine.checkpoint import load_weights, read_torch_file, with_averages
+from engine.checkpoint import read_torch_file
 from engine.command_files import Inputs, Output, check_files
 from engine.command_line import Parser, run, to_path
 from engine.export_formats import FORMATS
@@ -52,8 +52,7 @@ def main() -> None:
     config = choose_config(args.config, args.set, checkpoint=args.checkpoint, state=state)
     inputs = Inputs([args.checkpoint, args.config]) + config_inputs(config, dataset_is_read=False)
     check_files(inputs, [Output("--out", args.out, "folder")])
-    networks = build_inference_networks(config.model_params)
-    load_weights(args.checkpoint, with_averages(state), networks._asdict())
+    networks = load_inference_networks(args.checkpoint, state, config.model_params)
     for network in networks:
         network.eval()
     frame_shape = config.dataset_params.frame_shape

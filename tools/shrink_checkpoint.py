@@ -17,11 +17,12 @@ from torch import Tensor
 # A script's path begins with its own folder; the packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from engine.checkpoint import read_torch_file, with_averages, write_checkpoint
+from engine.checkpoint import network_weights, read_torch_file, with_averages, write_checkpoint
 from engine.command_files import Inputs, Output, check_files
 from engine.command_line import Parser, run, to_path
 from engine.description import DESCRIPTION
 from engine.errors import UserError
+from engine.weights import DAMAGED, is_larger_than_its_memory
 
 NETWORKS = ("generator", "kp_detector")
 KEPT = ("config", DESCRIPTION, "epoch", "step")
@@ -33,9 +34,8 @@ def main() -> None:
     parser.add_argument("--out", type=to_path, required=True, help="the file to write")
     args = parser.parse_args()
     check_files(Inputs([args.checkpoint]), [Output("--out", args.out, "new")])
-    write_checkpoint(
-        args.out, shrunk(with_averages(read_torch_file(args.checkpoint)), args.checkpoint)
-    )
+    state = with_averages(args.checkpoint, read_torch_file(args.checkpoint))
+    write_checkpoint(args.out, shrunk(state, args.checkpoint))
     print(f"{args.out}: {args.out.stat().st_size / 2**20:.1f} MiB")
 
 
@@ -43,15 +43,14 @@ def shrunk(state: Mapping, path: Path) -> dict[str, object]:
     """The part of a checkpoint's content that animating takes.
 
     Raises:
-        UserError: it lacks a network, or something else is in its place.
+        UserError: it lacks a network, or holds one that cannot be computed with.
     """
     small: dict[str, object] = {name: state[name] for name in KEPT if name in state}
     for name in NETWORKS:
-        if name not in state:
-            raise UserError(f"{path}: holds no {name}; name a checkpoint that train.py wrote")
-        weights = state[name]
-        if not isinstance(weights, Mapping) or not all(map(is_plain, weights.values())):
-            raise UserError(f"{path}: its {name} is no state dict of tensors; get a whole copy")
+        weights = network_weights(path, state, name)
+        for key, tensor in weights.items():
+            if is_larger_than_its_memory(tensor):
+                raise UserError(f"{path}: {name}.{key}: larger than what the file holds; {DAMAGED}")
         small[name] = {key: halved(tensor) for key, tensor in weights.items()}
     return small
 
