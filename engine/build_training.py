@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torchvision.models import VGG19_Weights, vgg19
 
 from config.schema import Config
@@ -15,6 +14,7 @@ from engine.compilation import can_compile
 from engine.device import place
 from engine.errors import UserError
 from engine.training import FullModels, Options, Trainer
+from engine.weights import plain_weights
 from modules.equivariance import WarpDistribution
 from modules.model import DiscriminatorFullModel, GeneratorFullModel
 from modules.perceptual import ImagePyramid, VGG19Features
@@ -168,13 +168,14 @@ def _random_vgg19() -> torch.nn.Sequential:
         return vgg19(weights=None).features
 
 
-def _filled(state: dict[str, Tensor], path: Path) -> torch.nn.Sequential:
+def _filled(state: dict, path: Path) -> torch.nn.Sequential:
     with torch.device("meta"):
         layers = vgg19(weights=None).features
+    weights = plain_weights(f"{path}: vgg19", state)
     features = {
-        str(key).removeprefix("features."): value
-        for key, value in state.items()
-        if str(key).startswith("features.")
+        key.removeprefix("features."): value
+        for key, value in weights.items()
+        if key.startswith("features.")
     }
     try:
         layers.load_state_dict(features, assign=True)

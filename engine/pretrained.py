@@ -1,6 +1,6 @@
 """Networks that others have trained and published, from files that a person has put in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from engine.checkpoint import read_torch_file
 from engine.errors import UserError
+from engine.weights import plain_weights
 from modules.lpips import LPIPS
 
 # torchvision itself takes seconds to import: only where its networks are built.
@@ -67,7 +68,7 @@ def load_lpips(name: str, folder: Path) -> LPIPS:
 
     with torch.device("meta"):
         layers = alexnet().features if name == "alex" else make_layers(cfgs["D"])
-    _fill(layers, images, _below("features.", read_torch_file(images)))
+    _fill(layers, images, read_torch_file(images), below="features.")
     return LPIPS(layers, ends=backbone.ends, weights=_linear_weights(linear, layers, backbone))
 
 
@@ -91,55 +92,27 @@ def _require(path: Path, origin: str) -> None:
         raise MissingWeights(f"put {origin} at {path}, or name its folder with --weights")
 
 
-def _below(prefix: str, state: Mapping) -> dict[str, Tensor]:
-    """The entries whose keys begin so, without that."""
-    return {
-        str(key).removeprefix(prefix): state[key] for key in state if str(key).startswith(prefix)
-    }
-
-
-def _fill(network: nn.Module, path: Path, state: Mapping) -> None:
-    """Take a file's weights, of any precision, in float32.
+def _fill(network: nn.Module, path: Path, state: Mapping, *, below: str = "") -> None:
+    """Take a file's weights, of any precision, in float32; those alone whose names begin so.
 
     Raises:
-        UserError: they are of another network, or are no real numbers.
+        UserError: they are of another network, or not finite.
     """
+    weights = {
+        key.removeprefix(below): value
+        for key, value in plain_weights(f"{path}: weights", state).items()
+        if key.startswith(below)
+    }
     try:
-        found = {str(key): state[key] for key in state}
-        for value in found.values():
-            _check_plain(value, path)
-        network.load_state_dict(found, assign=True)
+        network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise UserError(f"{path}: of another network; get a whole copy") from error
     network.float()
-    _check_finite(network.state_dict().values(), path)
-
-
-def _check_plain(weight: object, path: Path) -> None:
-    """See that a weight is a tensor of real numbers, with all of them there.
-
-    Raises:
-        UserError: it is not.
-    """
-    if not isinstance(weight, Tensor):
-        kind = type(weight).__name__
-    elif weight.layout != torch.strided:
-        kind = "sparse tensor"
-    elif weight.is_meta or weight.is_quantized or weight.is_complex():
-        kind = "meta, quantized or complex tensor"
-    else:
-        return
-    raise UserError(f"{path}: holds a {kind} in place of weights; get a whole copy")
-
-
-def _check_finite(weights: Iterable[Tensor], path: Path) -> None:
-    if not all(weight.isfinite().all() for weight in weights):
-        raise UserError(f"{path}: holds NaN or infinite weights; get a whole copy")
 
 
 def _linear_weights(path: Path, layers: nn.Sequential, backbone: _Backbone) -> list[Tensor]:
     """The weight of each channel, a layer at a time; checked against the layers' widths."""
-    state = read_torch_file(path)
+    state = plain_weights(f"{path}: weights", read_torch_file(path))
     convolutions = [
         [layer for layer in layers[:end] if isinstance(layer, nn.Conv2d)][-1]
         for end in backbone.ends
@@ -147,9 +120,7 @@ def _linear_weights(path: Path, layers: nn.Sequential, backbone: _Backbone) -> l
     weights = []
     for index, layer in enumerate(convolutions):
         weight = state.get(f"lin{index}.model.1.weight")
-        if not isinstance(weight, Tensor) or weight.shape != (1, layer.out_channels, 1, 1):
+        if weight is None or weight.shape != (1, layer.out_channels, 1, 1):
             raise UserError(f"{path}: not the linear weights of LPIPS 0.1; get a whole copy")
-        _check_plain(weight, path)
         weights.append(weight.float())
-    _check_finite(weights, path)
     return weights

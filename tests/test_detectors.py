@@ -117,7 +117,7 @@ def test_weights_of_another_type_are_named(
     folder = write_lpips(tmp_path / "weights")
     state = torch.load(folder / name, weights_only=True)
     torch.save({key: change(weight) for key, weight in state.items()}, folder / name)
-    with pytest.raises(UserError, match=rf"{name}: .*; get a whole copy"):
+    with pytest.raises(UserError, match=rf"{name}: .*; .*get a"):
         load_lpips("alex", folder)
 
 
@@ -127,7 +127,7 @@ def test_weights_that_are_no_numbers_are_named(tmp_path: Path, name: str) -> Non
     weights = torch.load(folder / name, weights_only=True)
     next(iter(weights.values()))[0] = torch.nan
     torch.save(weights, folder / name)
-    with pytest.raises(UserError, match=f"{name}: holds NaN or infinite weights; get a whole copy"):
+    with pytest.raises(UserError, match=rf"{name}: weights\..*: holds NaN or infinite"):
         load_lpips("alex", folder)
 
 
