@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.compilation import can_compile, compile_networks
 from engine.description import Description
 from engine.device import place
+from engine.errors import UserError
 from engine.smoothing import OneEuro, SmoothingState, smooth
 from modules.folding import fold
 from modules.generator import OcclusionAwareGenerator, Source
@@ -173,7 +174,11 @@ class Animator:
         return self._predict(source, keypoints.map(lambda part: part.to(self.device)))[0]
 
     def _predict(self, source: Source, keypoints: Keypoints) -> Tensor:
-        """The predictions (B, C, H, W), on the CPU, for the keypoints of B driving frames."""
+        """The predictions (B, C, H, W), on the CPU, for the keypoints of B driving frames.
+
+        Raises:
+            UserError: they are not finite.
+        """
         count = len(keypoints.value)
         padded = keypoints.map(self._padded)
         generated = self.generator.decode(source.expand(len(padded.value)), padded)
@@ -182,6 +187,11 @@ class Animator:
         predictions = generated.prediction[:count].cpu().contiguous()
         for index in (~finite).nonzero().flatten().tolist():
             predictions[index] = self._exact._predict(source, keypoints.at(index))[0]
+        if not predictions.isfinite().all():
+            raise UserError(
+                "the networks predict NaN or infinite values, in float32, too; take an earlier "
+                "checkpoint of the run, or another one"
+            )
         return predictions
 
     def _is_finite(self, *values: Tensor | None) -> Tensor:

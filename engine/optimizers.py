@@ -93,7 +93,7 @@ def _parts(where: str, found: object) -> tuple[list[int], Mapping]:
 def _moments(where: str, found: object, parameter: Tensor) -> dict[str, Tensor]:
     """Adam's moments of a parameter, in its layout, and how many steps they have seen."""
     if not isinstance(found, Mapping):
-        raise UserError(f"{where}: a {type(found).__name__} in place of moments; {REMEDY}")
+        raise UserError(f"{where}: of type {type(found).__name__}, not moments; {REMEDY}")
     step = found.get("step")  # a number in checkpoints of old
     if isinstance(step, Tensor) and checked(f"{where}.step", step).numel() == 1:
         step = step.item()

@@ -26,7 +26,7 @@ def plain_weights(where: str, found: object) -> dict[str, Tensor]:
         UserError: it is no state dict, or holds something that networks cannot compute with.
     """
     if not isinstance(found, Mapping):
-        raise UserError(f"{where}: a {type(found).__name__} in place of a state dict; {DAMAGED}")
+        raise UserError(f"{where}: of type {type(found).__name__}, not a state dict; {DAMAGED}")
     weights: dict[str, Tensor] = {}
     for key, value in found.items():
         name = plain_name(str(key)) if isinstance(key, str) else named(key)
@@ -43,7 +43,7 @@ def checked(where: str, value: object) -> Tensor:
         UserError: it is something else, or a negative variance.
     """
     if not isinstance(value, Tensor):
-        raise UserError(f"{where}: a {type(value).__name__} in place of a tensor; {DAMAGED}")
+        raise UserError(f"{where}: of type {type(value).__name__}, not a tensor; {DAMAGED}")
     kinds = {
         "quantised": value.is_quantized,
         "nested": value.is_nested,

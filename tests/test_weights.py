@@ -64,8 +64,8 @@ ODD: dict[str, tuple[Callable[[], object], str]] = {
     "complex": (lambda: torch.ones(2, dtype=torch.complex64), "a complex tensor"),
     "meta": (lambda: torch.ones(2, device="meta"), "a meta tensor"),
     "nested": (lambda: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]), "a nested"),
-    "number": (lambda: 1.0, "a float in place of a tensor"),
-    "nothing": (lambda: None, "a NoneType in place of a tensor"),
+    "number": (lambda: 1.0, "of type float, not a tensor"),
+    "nothing": (lambda: None, "of type NoneType, not a tensor"),
 }
 
 
@@ -88,7 +88,7 @@ def test_a_negative_variance_is_refused() -> None:
 
 @pytest.mark.parametrize("found", [None, 3, [torch.ones(2)]])
 def test_what_is_no_state_dict_is_refused(found: object) -> None:
-    with pytest.raises(UserError, match=f"^{WHERE}: a .* in place of a state dict; "):
+    with pytest.raises(UserError, match=f"^{WHERE}: of type .*, not a state dict; "):
         plain_weights(WHERE, found)
 
 
@@ -150,6 +150,18 @@ def test_no_command_goes_on_from_weights_that_are_not_finite(place: Place, comma
         "checkpoint of the run, or get a whole copy"
     )
     assert {path for path in place.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_video_of_nan_is_not_written(place: Place, tmp_path: Path) -> None:
+    """Finite weights may be so large that nothing else comes of them."""
+    state = read_torch_file(golden_checkpoint("small-jacobian"))
+    state["generator"][KEY] = torch.full_like(state["generator"][KEY], 1e38)
+    large = tmp_path / "large.pth.tar"
+    torch.save(state, large)
+    result = place.folder / "out.mp4"
+    arguments = [*place.arguments("animate"), "--checkpoint", large]
+    assert "the networks predict NaN or" in run_here(animate.main, *arguments).error()
+    assert not result.exists()
 
 
 def test_averages_are_refused_by_their_own_name() -> None:
