@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
-from engine.command_line import OneLineErrors, run
+from engine.command_line import Parser, run
 from engine.errors import UserError
 from tools.fuzzing.families import FAMILIES, SHARES
 from tools.fuzzing.pool import Result, Trial, run_all
@@ -32,12 +32,8 @@ from tools.fuzzing.pool import Result, Trial, run_all
 RUNS = 3600
 
 
-class Parser(OneLineErrors, argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line."""
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help=f"of all families; default: {RUNS}")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other faults")
     parser.add_argument(
