@@ -28,7 +28,13 @@ from engine import distributed
 from engine.build import choose_config
 from engine.build_data import build_dataset, list_test_videos
 from engine.build_training import RANDOM_VGG_SEED, build_trainer
-from engine.checkpoint import best_path, read_torch_file, restore_random_state
+from engine.checkpoint import (
+    best_path,
+    epoch_path,
+    newest_numbered,
+    read_torch_file,
+    restore_random_state,
+)
 from engine.command_line import Parser, run, to_path
 from engine.device import announce, choose_device, keep_freed_memory
 from engine.epoch_record import check_record
@@ -134,6 +140,7 @@ def launch(args: argparse.Namespace, config: Config, state: Mapping, device: tor
         keep_checkpoints=config.train_params.keep_checkpoints,
         resume_step=progress.step,
     )
+    warn_of_later(folder, args.checkpoint, progress)
     with logger:
         logger.config(dump_config(config))
         logger.settings(settings_to_compare(config))
@@ -172,6 +179,18 @@ def report(findings: Sequence[str]) -> None:
     """Say, once for all processes, what a run starts from."""
     for finding in findings if distributed.is_first() else ():
         _log.info("%s", finding)
+
+
+def warn_of_later(folder: Path, checkpoint: Path, progress: Progress) -> None:
+    """Say that a run goes back, though that may be meant: the last stop may be long ago."""
+    newest = newest_numbered(folder)
+    if newest is not None and newest.name > epoch_path(folder, progress.epoch).name:
+        _log.warning(
+            "%s: has %d epochs behind it, %s more; give that to --checkpoint to go on from there",
+            checkpoint,
+            progress.epoch,
+            newest.name,
+        )
 
 
 def check_sharing(args: argparse.Namespace, config: Config) -> None:

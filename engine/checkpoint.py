@@ -190,15 +190,23 @@ def last_path(folder: Path) -> Path:
     return folder / _LAST_NAME
 
 
+def newest_numbered(folder: Path) -> Path | None:
+    """The checkpoint after the most epochs, if there is any that is named after their number."""
+    return max(_numbered(folder), default=None)
+
+
 def remove_old(written: Path, keep: int) -> None:
     """Remove the numbered checkpoints before the one just written, but for the last `keep` - 1.
 
     Later ones stay: they are of a run that was gone back from, and get written over as it advances.
     """
-    numbered = sorted(written.parent.glob(f"{'[0-9]' * 8}{_SUFFIX}"))
-    up_to_now = [path for path in numbered if path.name <= written.name]
-    for path in up_to_now[:-keep]:
+    up_to_now = [path for path in _numbered(written.parent) if path.name <= written.name]
+    for path in sorted(up_to_now)[:-keep]:
         path.unlink()
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return list(folder.glob(f"{'[0-9]' * 8}{_SUFFIX}"))
 
 
 def remove_unfinished(folder: Path) -> None:

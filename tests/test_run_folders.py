@@ -149,6 +149,21 @@ def test_what_an_earlier_stop_left_does_not_stay_beside_a_finished_run(
     assert not last.exists()
 
 
+def test_going_back_is_said_and_going_on_is_not(
+    whole_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole_run, folder)
+    begun = min(folder.glob("0*"))
+    torch.save(read_torch_file(begun), folder / "last-checkpoint.pth.tar")
+    training("--checkpoint", folder / "last-checkpoint.pth.tar", *UNTESTED).output()
+    assert f"has {EPOCHS - 1} epochs behind it, {EPOCHS:08d}-checkpoint.pth.tar more" in caplog.text
+    caplog.clear()
+    more = ("--set", f"train_params.num_epochs={EPOCHS + 1}", *UNTESTED)
+    training("--checkpoint", last_checkpoint(folder), *more).output()
+    assert "behind it" not in caplog.text
+
+
 def test_a_later_stop_than_a_run_that_finishes_early_stays(config: Path, tmp_path: Path) -> None:
     last = stop(config, tmp_path, at_step=6)
     first_epoch = last.with_name("00000001-checkpoint.pth.tar")
