@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from engine.errors import UserError
 from engine.image import IMAGE_SUFFIXES
-from engine.output import MARKER, check_file, check_frames, is_frame_name
+from engine.output import check_file, check_frames, is_frame_name
 from engine.paths import Place, place_of
 from engine.video import VIDEO_SUFFIXES
 
@@ -27,8 +27,9 @@ class Inputs:
     Attributes:
         files: single files, and folders of frames; None stands for one that was not named.
         folders: of videos; all that is, or would be, listed as a video in them counts.
-        unread: folders of videos that the command does not read. Where a link in them leads is
-            not looked into: a dataset may have millions of frames.
+        unread: folders of videos that the command does not read: what is in them stays, and more
+            may come. Where a link in them leads is not looked into: a dataset may have millions of
+            frames.
     """
 
     files: Sequence[Path | None] = ()
@@ -98,6 +99,7 @@ class _Guard:
         taken: files and folders that are read or will be written.
         listed: folders whose images and videos are read.
         datasets: those among them in which folders of frames are read, too.
+        unread: those that this command does not read, and may add to.
         frames: folders of frames that will be written.
         caches: folders of scores that will be written.
     """
@@ -106,6 +108,7 @@ class _Guard:
     taken: dict[Place, Path] = field(default_factory=dict)
     listed: dict[Place, Path] = field(default_factory=dict)
     datasets: dict[Place, Path] = field(default_factory=dict)
+    unread: set[Place] = field(default_factory=set)
     frames: dict[Place, Path] = field(default_factory=dict)
     caches: dict[Place, Path] = field(default_factory=dict)
     _links_followed: bool = False
@@ -119,6 +122,10 @@ class _Guard:
         for folder in [*self.inputs.folders, *self.inputs.unread]:
             place = place_of(folder)
             self.taken[place] = self.listed[place] = self.datasets[place] = folder
+
+        self.unread = {place_of(folder) for folder in self.inputs.unread}
+        self.unread -= {place_of(folder) for folder in self.inputs.folders}
+        self.unread -= {place_of(path) for path in self.inputs.files if path is not None}
 
     def check(self, output: Output) -> None:
         place, path = place_of(output.path), output.path
@@ -140,7 +147,8 @@ class _Guard:
         """A folder of frames must neither be among videos nor hold an input of such a name."""
         if _real(output.path).exists() and not output.path.is_dir():
             raise output.refused(output.path, "is a file, where frames need a folder")
-        folder = self.datasets.get(place_of(output.path.parent))
+        parent = place_of(output.path.parent)
+        folder = None if parent in self.unread else self.datasets.get(parent)
         if folder is not None:
             raise output.refused(
                 output.path, f"{output.flag} would put it among the videos of {folder}"
@@ -161,19 +169,25 @@ class _Guard:
         # An existing link is replaced where it lies; what it leads to may be listed elsewhere.
         for real in {path, _real(path)}:
             inside, above = place_of(real.parent), place_of(real.parent.parent)
-            if inside in self.frames and (is_frame_name(real.name) or real.name == MARKER):
+            if inside in self.frames and is_frame_name(real.name):
                 raise output.refused(path, f"{output.flag} would be one of the frames there")
             if inside in self.caches and real.suffix.lower() == ".json":
                 raise output.refused(path, f"{output.flag} would be one of the scores kept there")
-            suffix = real.suffix.lower()
-            folder = self.listed.get(inside) if suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES else None
-            if folder is None and suffix in IMAGE_SUFFIXES:
-                folder = self.datasets.get(above)
-            if folder is not None:
-                what = (
-                    "write over it" if _real(path).exists() else f"put it among what {folder} holds"
-                )
-                raise output.refused(path, f"{output.flag} would {what}")
+            self.check_listed(output, inside, above, suffix=real.suffix.lower())
+
+    def check_listed(self, output: Output, inside: Place, above: Place, *, suffix: str) -> None:
+        """A file in a folder that is listed must be none that is listed there."""
+        places = (
+            [inside] if suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES and inside in self.listed else []
+        )
+        if suffix in IMAGE_SUFFIXES and above in self.datasets:
+            places.append(above)
+        for place in places:
+            if _real(output.path).exists():
+                raise output.refused(output.path, f"{output.flag} would write over it")
+            if place not in self.unread:
+                what = f"put it among what {self.listed[place]} holds"
+                raise output.refused(output.path, f"{output.flag} would {what}")
 
     def follow_links(self) -> None:
         """Take in what lies elsewhere, and is read through a link in a folder that is read."""

@@ -4,19 +4,16 @@ import contextlib
 import io
 import json
 import re
+import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from engine.errors import UserError, WriteError
-
-MARKER = ".frames.json"
-"""The file in a folder of frames that lists those that were written, so that others stay."""
 
 _FRAME_NAME = re.compile(r"\d{8}\.png")
 
@@ -117,35 +114,31 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 # ----- folders of frames
 
 
-class _Written(NamedTuple):
-    """A frame as it was written: its name, its size in bytes and its CRC-32."""
-
-    name: str
-    size: int
-    checksum: int
-
-
 def is_frame_name(name: str) -> bool:
     """Tell whether FrameFolder writes files of such a name."""
     return _FRAME_NAME.fullmatch(name) is not None
 
 
 def check_frames(folder: Path) -> None:
-    """See that a FrameFolder would replace nothing but frames that it has written.
+    """See that a FrameFolder would replace nothing but frames that one has written.
 
     Raises:
         UserError: something else of such a name is there.
     """
-    if folder.is_dir():
-        _check_own(folder, _read_marker(folder))
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_frame_name(file.name) and not _is_own(file):
+            raise UserError(
+                f"{file}: frames would replace it, and no earlier run is known to have written it; "
+                f"name a new folder, or move the frames in {folder} away"
+            )
 
 
 class FrameFolder:
     """Writes uint8 RGB frames (H, W, 3) as 00000000.png onwards, without loss.
 
-    A context manager. The frames appear in `folder` when the block ends, in place of frames that an
-    earlier run left there, as a hidden list tells; after an exception the folder is what it was.
-    Other files stay.
+    A context manager. The frames appear in `folder` when the block ends, in place of those that an
+    earlier run left there, and that are as it left them; after an exception the folder is what it
+    was. Other files stay.
 
     Raises:
         UserError: the folder cannot be written to, or holds other files of such names.
@@ -155,22 +148,17 @@ class FrameFolder:
         check_folder(folder)
         check_frames(folder)
         self.folder = folder
-        self._written: list[_Written] = []
+        self.num_frames = 0
         self._partial = tempfile.TemporaryDirectory(prefix=".partial-", dir=folder)
-
-    @property
-    def num_frames(self) -> int:
-        return len(self._written)
 
     def write(self, frame: np.ndarray) -> None:
         """Append one frame."""
-        name, content = f"{self.num_frames:08d}.png", io.BytesIO()
+        content = io.BytesIO()
         Image.fromarray(frame).save(content, "PNG", compress_level=1)
         with writing(self.folder):
-            (Path(self._partial.name) / name).write_bytes(content.getbuffer())
-        self._written.append(
-            _Written(name, content.getbuffer().nbytes, zlib.crc32(content.getbuffer()))
-        )
+            path = Path(self._partial.name) / f"{self.num_frames:08d}.png"
+            path.write_bytes(_marked(content.getvalue()))
+        self.num_frames += 1
 
     def __enter__(self) -> "FrameFolder":
         return self
@@ -181,58 +169,37 @@ class FrameFolder:
                 self._replace_frames(Path(partial))
 
     def _replace_frames(self, partial: Path) -> None:
-        old = _read_marker(self.folder)
-        _check_own(self.folder, old)
-        # In between, a run that is killed may leave old frames and new ones.
-        _write_marker(self.folder, {*old, *self._written})
+        check_frames(self.folder)
         with writing(self.folder):
-            for frame in old:
-                (self.folder / frame.name).unlink(missing_ok=True)
-            for frame in self._written:
-                (partial / frame.name).replace(self.folder / frame.name)
-        _write_marker(self.folder, self._written)
+            for old in self.folder.iterdir():
+                if is_frame_name(old.name):
+                    old.unlink()
+            for frame in partial.iterdir():
+                frame.replace(self.folder / frame.name)
 
 
-def _read_marker(folder: Path) -> set[_Written]:
-    """The frames that a FrameFolder has left in a folder; none if it has no list of them."""
-    try:
-        content = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        frames = {_Written(*frame) for frame in content["frames"]}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return set()
-    kinds = {(str, int, int)}
-    return {it for it in frames if {tuple(map(type, it))} == kinds and is_frame_name(it.name)}
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def _write_marker(folder: Path, frames: Iterable[_Written]) -> None:
-    about = "lossless frames of animate.py or reconstruction.py, which may replace them"
-    write_json(folder / MARKER, {"about": about, "frames": sorted(frames)})
+def _marked(png: bytes) -> bytes:
+    """A PNG file that says who wrote it, in a text at its end, with a checksum of the rest."""
+    rest = png.removesuffix(_PNG_END)
+    return rest + _mark(rest) + _PNG_END
 
 
-def _check_own(folder: Path, written: set[_Written]) -> None:
-    """See that each file with the name of a frame is one of those that were written.
-
-    Raises:
-        UserError: one is not.
-    """
-    sizes = {(frame.name, frame.size) for frame in written}
-    for file in sorted(folder.iterdir()):
-        if not is_frame_name(file.name):
-            continue
-        is_own = file.is_file() and not file.is_symlink() and (file.name, _size(file)) in sizes
-        if not is_own or _Written(file.name, _size(file), _checksum(file)) not in written:
-            raise UserError(
-                f"{file}: frames would replace it, and no earlier run is known to have written it; "
-                f"name a new folder, or move the frames in {folder} away"
-            )
+def _mark(rest: bytes) -> bytes:
+    """The chunk of text for the end of a PNG file; the rest is what precedes it."""
+    text = b"tEXtSoftware\0First Order Motion Model, " + f"{zlib.crc32(rest):08x}".encode()
+    return struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
 
 
-def _size(file: Path) -> int:
-    return file.stat().st_size
-
-
-def _checksum(file: Path) -> int:
-    return zlib.crc32(file.read_bytes())
+def _is_own(file: Path) -> bool:
+    """Tell whether a file is a frame that a FrameFolder has written, and unchanged."""
+    if file.is_symlink() or not file.is_file():
+        return False
+    content = file.read_bytes()
+    rest = content[: -len(_mark(b"") + _PNG_END)]
+    return content == rest + _mark(rest) + _PNG_END
 
 
 # ----- new folders

@@ -40,6 +40,7 @@ from torch.nn.functional import avg_pool2d
 
 import animate
 from engine import distributed
+from engine.output import FrameFolder
 from engine.pairs import names_of
 from engine.video import open_video
 from frames_dataset import AnimationPair
@@ -70,7 +71,7 @@ def picture(tmp_path: Path) -> Path:
 
 def networks_of(name: str, tmp_path: Path) -> list[object]:
     """The arguments that name a golden checkpoint and its configuration."""
-    config = write_config(tmp_path / "golden.yaml", golden_tree(name, tmp_path))
+    config = write_config(tmp_path / "golden.yaml", golden_tree(name, tmp_path / "data"))
     return ["--config", config, "--checkpoint", golden_checkpoint(name)]
 
 
@@ -316,9 +317,10 @@ def test_frames_of_an_earlier_run_are_replaced_and_other_files_stay(
 ) -> None:
     driving = write_folder(tmp_path / "driving", square)
     folder = tmp_path / "frames"
-    folder.mkdir()
-    for name in ("00000000.png", "00000099.png", "mine.png"):
-        (folder / name).write_text("earlier")
+    with FrameFolder(folder) as earlier:
+        for _ in range(100):
+            earlier.write(square[0])
+    (folder / "mine.png").write_text("earlier")
     animation(tmp_path, "--source_image", picture, "--driving_video", driving)
     assert (folder / "mine.png").read_text() == "earlier"
     (folder / "mine.png").unlink()
@@ -327,7 +329,7 @@ def test_frames_of_an_earlier_run_are_replaced_and_other_files_stay(
 
 def carrying_checkpoint(tmp_path: Path) -> Path:
     """A golden checkpoint that carries its configuration, which asks for absolute motion."""
-    tree = golden_tree(NAME, tmp_path)
+    tree = golden_tree(NAME, tmp_path / "data")
     tree["animate_params"] = {"normalization_params": {"use_relative_movement": False}}
     state = torch.load(golden_checkpoint(NAME), weights_only=True)
     path = tmp_path / "carrying.pth.tar"

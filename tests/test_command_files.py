@@ -31,7 +31,7 @@ import reconstruction
 from engine import paths
 from engine.command_files import Inputs, Output, check_files
 from engine.errors import UserError
-from engine.output import MARKER, FrameFolder
+from engine.output import FrameFolder
 from engine.paths import place_of
 from tools import (
     benchmark,
@@ -161,6 +161,16 @@ def test_nothing_is_added_to_what_is_read(small_place: Place, name: str, kind: s
         check_files(small_place.inputs, [output])
 
 
+def test_more_may_come_to_a_dataset_that_is_not_read(small_place: Place) -> None:
+    """But what is there stays."""
+    inputs = Inputs(unread=[small_place.at("videos")])
+    check_files(inputs, [Output("--out", small_place.at("videos/new.mp4"))])
+    check_files(inputs, [Output("--out", small_place.at("videos/new"), "frames")])
+    for name in ("videos/f.mp4", "videos/e/0.png", "videos/g.mp4"):
+        with pytest.raises(UserError, match="--out would write over it"):
+            check_files(inputs, [Output("--out", small_place.at(name))])
+
+
 def test_outputs_beside_what_is_read_are_made(small_place: Place) -> None:
     """Also a second time."""
     outputs = [
@@ -187,7 +197,6 @@ def test_no_output_replaces_another(small_place: Place) -> None:
     cases = [
         [Output("--result", video), Output("--json", folder / ".." / "out" / video.name, "json")],
         [frames, Output("--result", folder / "00000003.png")],
-        [frames, Output("--json", folder / MARKER, "json")],
         [Output("--result", folder / "00000003.png"), frames],
         [Output("--cache", folder, "cache"), Output("--json", folder / "a.json", "json")],
     ]
@@ -265,7 +274,6 @@ def test_frames_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(b"mine")
     write_frames(tmp_path, 7, 8)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        MARKER,
         "00000000.png",
         "00000001.png",
         "mine.png",
@@ -274,20 +282,28 @@ def test_frames_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
     write_frames(Path(shutil.copytree(tmp_path, tmp_path / "copy")), 9)
 
 
-@pytest.mark.parametrize("way", ["unmarked", "added", "changed", "same size", "damaged", "link"])
+@pytest.mark.parametrize(
+    "way", ["unmarked", "added", "changed", "one bit", "cut off", "link", "empty", "folder"]
+)
 def test_frames_of_somebody_else_stay(tmp_path: Path, way: str) -> None:
     folder = tmp_path / "frames"
     write_frames(folder, 1, 2)
     if way == "unmarked":
-        (folder / MARKER).unlink()
+        iio.imwrite(folder / "00000001.png", grey(2))
     elif way == "added":
         (folder / "00000040.png").write_bytes(b"mine")
     elif way == "changed":
         (folder / "00000001.png").write_bytes(b"mine")
-    elif way == "same size":
-        (folder / "00000001.png").write_bytes(bytes((folder / "00000001.png").stat().st_size))
-    elif way == "damaged":
-        (folder / MARKER).write_text('{"frames": ' + "[" * 100_000)
+    elif way == "one bit":
+        content = bytearray((folder / "00000001.png").read_bytes())
+        content[50] ^= 1
+        (folder / "00000001.png").write_bytes(content)
+    elif way == "cut off":
+        (folder / "00000001.png").write_bytes((folder / "00000001.png").read_bytes()[:-9])
+    elif way == "empty":
+        (folder / "00000001.png").write_bytes(b"")
+    elif way == "folder":
+        (folder / "00000007.png").mkdir()
     else:
         (folder / "00000001.png").rename(tmp_path / "1.png")
         (folder / "00000001.png").symlink_to(tmp_path / "1.png")
