@@ -171,12 +171,7 @@ def _random_vgg19() -> torch.nn.Sequential:
 def _filled(state: dict, path: Path) -> torch.nn.Sequential:
     with torch.device("meta"):
         layers = vgg19(weights=None).features
-    weights = plain_weights(f"{path}: vgg19", state)
-    features = {
-        key.removeprefix("features."): value
-        for key, value in weights.items()
-        if key.startswith("features.")
-    }
+    features = plain_weights(f"{path}: vgg19", state, below="features.")
     try:
         layers.load_state_dict(features, assign=True)
     except RuntimeError as error:

@@ -98,11 +98,7 @@ def _fill(network: nn.Module, path: Path, state: Mapping, *, below: str = "") ->
     Raises:
         UserError: they are of another network, or not finite.
     """
-    weights = {
-        key.removeprefix(below): value
-        for key, value in plain_weights(f"{path}: weights", state).items()
-        if key.startswith(below)
-    }
+    weights = plain_weights(f"{path}: weights", state, below=below)
     try:
         network.load_state_dict(weights, assign=True)
     except RuntimeError as error:

@@ -17,10 +17,12 @@ def plain_name(key: str) -> str:
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
-def plain_weights(where: str, found: object) -> dict[str, Tensor]:
+def plain_weights(where: str, found: object, *, below: str = "") -> dict[str, Tensor]:
     """The tensors of a state dict by their plain names, of whatever shapes.
 
-    where: what the errors name first, such as `x.pth.tar: generator`.
+    Args:
+        where: what the errors name first, such as `x.pth.tar: generator`.
+        below: those alone whose names begin so are taken, by the rest of their names.
 
     Raises:
         UserError: it is no state dict, or holds something that networks cannot compute with.
@@ -29,10 +31,13 @@ def plain_weights(where: str, found: object) -> dict[str, Tensor]:
         raise UserError(f"{where}: of type {type(found).__name__}, not a state dict; {DAMAGED}")
     weights: dict[str, Tensor] = {}
     for key, value in found.items():
-        name = plain_name(str(key)) if isinstance(key, str) else named(key)
+        whole = plain_name(key) if isinstance(key, str) else named(key)
+        if not whole.startswith(below):
+            continue
+        name = whole.removeprefix(below)
         if name in weights:
-            raise UserError(f"{where}.{named(name)}: there twice, by two names; {DAMAGED}")
-        weights[name] = checked(f"{where}.{named(name)}", value)
+            raise UserError(f"{where}.{named(whole)}: there twice, by two names; {DAMAGED}")
+        weights[name] = checked(f"{where}.{named(whole)}", value)
     return weights
 
 

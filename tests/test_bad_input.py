@@ -707,6 +707,10 @@ def test_clips_of_one_frame_make_no_training(place: Place) -> None:
         (b"no torch file", "{path}: truncated, damaged, or not a torch file"),
         ({"features.0.weight": torch.zeros(2)}, "{path}: not the state dict of torchvision's"),
         ({3: "x"}, "{path}: not the state dict of torchvision's vgg19"),
+        (
+            {"features.0.weight": torch.full((64, 3, 3, 3), torch.nan)},
+            "{path}: vgg19.features.0.weight: holds NaN or infinite values",
+        ),
     ],
 )
 def test_perceptual_weights_of_no_use(place: Place, content: object, named: str) -> None:

@@ -220,8 +220,8 @@ def damaged(state: dict[str, object], change: str) -> object:
         ("cut off", "{checkpoint}: truncated, damaged, or not a torch file; get a whole copy"),
         ("of something else", "{checkpoint}: carries no config; name the YAML file with --config"),
         ("without names", "{checkpoint}: generator."),
-        ("no average", "the checkpoint's average: of type int, not state dicts; get a whole copy"),
-        ("no numbers", "the networks find NaN or infinite values; take another checkpoint"),
+        ("no average", "{checkpoint}: average: of type int, not state dicts; get a whole copy"),
+        ("no numbers", "{checkpoint}: generator."),
     ],
 )
 def test_checkpoints_that_are_none(tmp_path: Path, change: str, words: str) -> None:
