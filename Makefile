@@ -13,7 +13,7 @@ INSTALLED_APP := $(VENV)/.installed-app
 INSTALL = $(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
 	$(if $(OLDEST),--constraint $(VENV)/oldest.txt)
 
-.PHONY: test lint types tests slow app test-app demo train-demo clean
+.PHONY: test lint types tests slow fuzz app test-app demo train-demo clean
 
 test: lint types tests
 
@@ -31,6 +31,11 @@ tests: $(INSTALLED)
 # What takes minutes: memory over long videos, whole commands in several processes.
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow -s
+
+# Thousands of faulty inputs, each of which has to be met as docs/promises.md says. FUZZ="--seed 7"
+# tries others.
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/fuzz.py $(FUZZ)
 
 # The web page, at http://127.0.0.1:7860 until Ctrl-C.
 app: $(INSTALLED_APP)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
-from engine.command_line import Parser, run
+from engine.command_line import Parser, run, to_path
 from engine.errors import UserError
 from tools.fuzzing.families import FAMILIES, SHARES
 from tools.fuzzing.pool import Result, Trial, run_all
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
         "--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all"
     )
     parser.add_argument("--only", metavar="FAMILY:NUMBER", help="repeat this run alone")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the inputs of failing runs")
+    parser.add_argument("--keep", type=to_path, metavar="DIR", help="keep the inputs of failing runs")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one a core"
     )
