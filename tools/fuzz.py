@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
         "--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all"
     )
     parser.add_argument("--only", metavar="FAMILY:NUMBER", help="repeat this run alone")
-    parser.add_argument("--keep", type=to_path, metavar="DIR", help="keep the inputs of failing runs")
+    parser.add_argument("--keep", type=to_path, metavar="DIR", help="keep what failing runs read")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one a core"
     )

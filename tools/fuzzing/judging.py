@@ -16,7 +16,7 @@ MEMORY = 2 * 10**9  # bytes
 LENGTH = 600  # characters of a message
 _LARGEST_HASHED = 2**28  # bytes; of larger files the size and the time of change are compared
 
-_TEMPORARY = re.compile(r"^\.(?!prepared\.json$)|\.(tmp|part|partial)$")
+_TEMPORARY = re.compile(r"^\.partial|\.(tmp|part|partial)$|^\..*\.[0-9a-f]{8}\.\w+$")
 
 TRACE = "EXECUTED"  # the file that code in an input would write
 
@@ -24,7 +24,7 @@ TRACE = "EXECUTED"  # the file that code in an input would write
 # fmt: off
 _IMPERATIVES = frozenset({
     "add", "allow", "ask", "begin", "change", "check", "choose", "clear", "close", "convert",
-    "correct", "cut", "define", "delete", "divide", "download", "drop", "end", "enlarge",
+    "copy", "correct", "cut", "define", "delete", "divide", "download", "drop", "end", "enlarge",
     "evaluate", "export", "fill", "find", "fix", "free", "get", "give", "go", "install", "keep",
     "leave", "let", "list", "load", "lower", "make", "mend", "mount", "move", "name", "pass",
     "pick", "pip", "pull", "put", "raise", "re-encode", "reduce", "remove", "rename", "repair",

@@ -88,8 +88,9 @@ def try_it(trial: Trial, *, folder: Path, keep: Path | None) -> Result:
     if kept is not None and not failures:
         shutil.rmtree(kept)
     elif kept is not None:
-        (kept / "COMMAND").write_text(" ".join([run.command, *run.arguments]) + "\n")
-        (kept / "STDERR").write_text(ending.stderr)
+        line = " ".join([run.command, *run.arguments])
+        (kept / "COMMAND").write_text(f"{line}\n", errors="backslashreplace")
+        (kept / "STDERR").write_text(ending.stderr, errors="backslashreplace")
     return Result(trial, run, ending, failures)
 
 
