@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 
 from engine.container import open_container
@@ -47,13 +49,14 @@ def browsers_play(path: Path) -> bool:
     if path.suffix.lower() not in _PLAYED:
         return False
     kind, codecs = _PLAYED[path.suffix.lower()]
-    with open_container(path) as container:
+    with suppress(av.error.FFmpegError), open_container(path) as container:
         coding = video_stream(container, path).codec_context
         return (
             container.format.name.split(",")[0] == kind
             and coding.codec.canonical_name in codecs
             and coding.pix_fmt in _PIXEL_FORMATS
         )
+    return False  # FFmpeg does not read it: an animated picture by another name.
 
 
 def write_playable(video: VideoReader, path: Path) -> None:

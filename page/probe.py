@@ -17,9 +17,10 @@ from pathlib import Path
 
 import av
 from av.stream import Disposition
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from engine.container import open_container
+from engine.file_kind import file_kind
 from engine.heif import missing_reader, register_heif
 
 try:
@@ -28,6 +29,7 @@ except ImportError:  # Windows: the page's own clock still ends what takes too l
     resource = None  # type: ignore[assignment]
 
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+ANIMATED = ("WEBP", "PNG", "AVIF")
 MEMORY = 2**30  # bytes of address space
 CPU_SECONDS = 60
 THREADS = 4  # each holds frames
@@ -43,15 +45,42 @@ def check_picture(path: Path, limits: Mapping[str, int]) -> None:
     Raises:
         Refused: it is, or something has to be installed to read it.
     """
+    with open_picture(path) as image:
+        check_size(image.width, image.height, limits["picture_pixels"])
+        image.load()
+
+
+def check_animation(path: Path, limits: Mapping[str, int]) -> None:
+    """Decode all frames of an animated picture, as check_video does those of a video.
+
+    Raises:
+        Refused: it does not move, or is too large or too long.
+    """
+    with open_picture(path) as image:
+        check_size(image.width, image.height, limits["video_pixels"])
+        if image.format not in ANIMATED or not getattr(image, "is_animated", False):
+            raise Refused("is a still picture; choose a video")
+        milliseconds = 0.0
+        for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
+            check_number(number, limits["frames"])
+            frame.load()
+            milliseconds += frame.info.get("duration", 0)
+            check_duration(milliseconds / 1000, limits["seconds"])
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a picture of a kind that is taken.
+
+    Raises:
+        Refused: something has to be installed to read it.
+    """
     lacking = missing_reader(path)
     if lacking is not None:
         raise Refused(f"is {lacking}")
     Image.MAX_IMAGE_PIXELS = None  # Our own limit comes first, and has a sentence.
     register_heif()
     Image.init()
-    with Image.open(path, formats=[name for name in PICTURES if name in Image.OPEN]) as image:
-        check_size(image.width, image.height, limits["picture_pixels"])
-        image.load()
+    return Image.open(path, formats=[name for name in PICTURES if name in Image.OPEN])
 
 
 def check_video(path: Path, limits: Mapping[str, int]) -> None:
@@ -60,6 +89,9 @@ def check_video(path: Path, limits: Mapping[str, int]) -> None:
     Raises:
         Refused: there are too many, or one is too large.
     """
+    if file_kind(path) == "picture":
+        check_animation(path, limits)
+        return
     with open_container(path) as container:
         streams = [
             stream
@@ -78,8 +110,7 @@ def check_video(path: Path, limits: Mapping[str, int]) -> None:
         for number, frame in enumerate(container.decode(stream), start=1):
             check_size(frame.width, frame.height, limits["video_pixels"])
             check_duration(frame.time or 0, limits["seconds"])  # Headers may be wrong about it.
-            if number > limits["frames"]:
-                raise Refused(f"has more than {limits['frames']:,} frames; shorten it")
+            check_number(number, limits["frames"])
         if not number:
             raise Refused("holds no frame that can be decoded; save it again, as .mp4")
 
@@ -90,6 +121,11 @@ def check_size(width: int, height: int, most: int) -> None:
             f"has {width:,} x {height:,} pixels, more than {most // 1_000_000} megapixels; "
             "save it smaller"
         )
+
+
+def check_number(frames: int, most: int) -> None:
+    if frames > most:
+        raise Refused(f"has more than {most:,} frames; shorten it")
 
 
 def check_duration(seconds: float, most: int) -> None:

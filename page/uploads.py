@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import UserError
-from engine.heif import HEIF_SUFFIXES
 from engine.image import IMAGE_SUFFIXES
 from engine.video import VIDEO_SUFFIXES
 from page.limits import MEGA, Limits
@@ -18,10 +17,9 @@ from page.limits import MEGA, Limits
 CHECK_SECONDS = 30
 Kind = Literal["picture", "video"]
 
-_PICTURES = (IMAGE_SUFFIXES | HEIF_SUFFIXES | {".avif", ".gif", ".jfif"}) - {".ppm"}
 SUFFIXES: dict[Kind, tuple[str, ...]] = {
-    "picture": tuple(sorted(_PICTURES)),
-    "video": tuple(sorted(VIDEO_SUFFIXES)),
+    "picture": tuple(sorted((IMAGE_SUFFIXES | {".gif", ".jfif"}) - {".ppm"})),
+    "video": tuple(sorted(VIDEO_SUFFIXES | {".apng", ".avif", ".png", ".webp"})),
 }
 """How the names of files end that are taken"""
 

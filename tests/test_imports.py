@@ -22,7 +22,7 @@ ALLOWED = {
     "evaluation_run": ("engine", "config", "tools.puppets"),
     "app": ("engine", "page"),
     "page": ("engine", "page", "modules.generator", "modules.keypoints"),
-    "page.probe": ("engine.container", "engine.heif"),
+    "page.probe": ("engine.container", "engine.file_kind", "engine.heif"),
     "tools": ("engine", "frames_dataset", "config", "tools", "modules.keypoints"),
     "tools.bench": ("engine", "tools", "modules", "config"),
     "tools.fuzzing": ("engine", "tools"),

@@ -14,6 +14,7 @@ import pytest
 import torch
 from commands import GOLDEN_SIZE, files_below, frames_of_a_square
 from golden_files import load_golden
+from PIL import Image
 
 from engine.animation import AnimationOptions
 from engine.animator import Animator
@@ -131,6 +132,46 @@ def test_of_what_browsers_do_not_play_a_copy_shows_how_it_begins(
         assert (copy.height, copy.width) == (32, 32) and copy.fps == driving.fps
     studio.drop(visit, "driving")
     assert not list(visit.folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["moving.webp", "moving.mp4"])
+def test_an_animated_picture_drives_by_any_name(
+    studio: Studio, everybody: Visits, name: str
+) -> None:
+    size = (GOLDEN_SIZE, GOLDEN_SIZE)
+    first, *rest = [Image.new("RGB", size, (60 * n, 0, 0)) for n in range(4)]
+    path = everybody.folder / name
+    first.save(path, "webp", save_all=True, append_images=rest, duration=100)
+    played = studio.take_driving(everybody.of("someone"), path).played
+    with open_video(played) as copy:
+        assert played.suffix == ".mp4" and copy.num_frames == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "is_shown"),
+    [
+        ("plain.mp4", ("-pix_fmt", "yuv420p"), True),
+        ("plain.mov", ("-pix_fmt", "yuv420p"), True),
+        ("plain.webm", ("-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p"), True),
+        ("full-range.mp4", ("-pix_fmt", "yuvj420p"), True),
+        ("y444.mp4", ("-pix_fmt", "yuv444p"), False),
+        ("y422.mp4", ("-pix_fmt", "yuv422p"), False),
+        ("ten-bits.mp4", ("-pix_fmt", "yuv420p10le"), False),
+        ("y444.webm", ("-c:v", "libvpx-vp9", "-pix_fmt", "yuv444p"), False),
+    ],
+)
+def test_the_pixel_format_says_whether_all_browsers_play_it(
+    tmp_path: Path, name: str, options: tuple[str, ...], is_shown: bool
+) -> None:
+    path = clips.encode(tmp_path / name, clips.numbered(4), *options)
+    assert previews.browsers_play(path) == is_shown
+
+
+def test_the_container_says_whether_all_browsers_play_it_not_the_ending(tmp_path: Path) -> None:
+    path = clips.encode(tmp_path / "clip.mkv", clips.numbered(4))
+    assert not previews.browsers_play(path.rename(tmp_path / "clip.mp4"))
+    gif = clips.write(tmp_path / "clip.gif", clips.numbered(4))
+    assert not previews.browsers_play(gif.rename(tmp_path / "gif.mp4"))
 
 
 def test_a_codec_that_not_all_browsers_have_is_shown_as_a_copy(

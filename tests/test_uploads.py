@@ -96,6 +96,36 @@ def test_without_the_codec_an_avif_picture_is_told_what_to_install(
         probe.check_picture(tmp_path / "picture.avif", KNOWN)
 
 
+def animation(path: Path, *, frames: int = 3, duration: int = 100, format: str) -> Path:
+    first, *rest = [Image.new("RGB", (40, 30), (60 * n % 256, 0, 0)) for n in range(frames)]
+    first.save(path, format, save_all=True, append_images=rest, duration=duration)
+    return path
+
+
+@pytest.mark.parametrize("format", ["webp", "png", "avif"])
+def test_an_animated_picture_is_a_driving_video_within_the_same_bounds(
+    tmp_path: Path, format: str
+) -> None:
+    if format == "avif" and "avif" not in features.get_supported():
+        pytest.skip("this Pillow writes no AVIF")
+    probe.check_video(animation(tmp_path / f"a.{format}", format=format), KNOWN)
+    with pytest.raises(probe.Refused, match="lasts 9 seconds, more than 6"):
+        path = animation(tmp_path / f"long.{format}", duration=3000, format=format)
+        probe.check_video(path, KNOWN)
+    with pytest.raises(probe.Refused, match="more than 2 frames"):
+        probe.check_video(tmp_path / f"a.{format}", {**KNOWN, "frames": 2})
+    with pytest.raises(probe.Refused, match="40 x 30 pixels"):
+        probe.check_video(tmp_path / f"a.{format}", {**KNOWN, "video_pixels": 1000})
+
+
+def test_a_still_picture_is_no_driving_video(tmp_path: Path) -> None:
+    hostile.picture(tmp_path / "still.png").rename(tmp_path / "still.mp4")
+    assert "is a still picture; choose a video" in refusal(tmp_path / "still.mp4", "video")
+    assert "is a still picture; choose a video" in refusal(
+        hostile.picture(tmp_path / "still.png"), "video"
+    )
+
+
 def test_a_file_that_is_too_heavy_is_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
