@@ -59,9 +59,10 @@ def open_container(path: Path) -> InputContainer:
         RefusedFormat: it is of no such format.
         av.error.FFmpegError: it cannot be opened.
     """
+    # For the container alone: older PyAVs crash on options for streams that turn up later.
     options = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS}
     try:
-        return av.open(f"file:{path}", options=options, **_READING_TAGS)
+        return av.open(f"file:{path}", container_options=options, **_READING_TAGS)
     except av.error.FFmpegError as error:
         script = kind_of_script(path)
         if script is not None:
