@@ -124,7 +124,7 @@ def read_text(text: str | bytes, place: Place) -> object:
         raise place.error(f"{line}{reason}; {error.note or 'correct the YAML there'}") from error
     except RecursionError as error:
         raise place.error("nested too deeply for settings; correct the file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # The latter of "\U99999999".
         raise place.error(
             f"not readable as YAML ({str(error)[:_LONGEST_REASON]}); correct the file"
         ) from error

@@ -99,7 +99,7 @@ def network_weights(
     Raises:
         UserError: nothing, or something that networks cannot compute with.
     """
-    if not isinstance(state.get(name), Mapping):
+    if name not in state:
         method = next((it for key, it in _OTHER_METHODS.items() if key in state), None)
         if method is not None:
             raise UserError(

@@ -67,7 +67,12 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     ]
     if not streams:
         raise UnreadableVideo(f"{path}: holds no video stream; choose a file that holds one")
-    return next((stream for stream in streams if stream.frames != 1), streams[0])
+    stream = next((stream for stream in streams if stream.frames != 1), streams[0])
+    if stream.codec_context is None:
+        raise UnreadableVideo(
+            f"{path}: its video has no codec that is known here; convert it to H.264"
+        )
+    return stream
 
 
 def read_index(

@@ -15,6 +15,8 @@ from engine.video import bare_name
 from engine.words import counted
 
 _COLUMNS = ("source", "driving", "frame")
+_LARGEST_FILE = 2**26
+"""Bytes; a row takes less than a hundred."""
 _MOST_DIGITS = 9
 """Of a frame number; Python refuses to read numbers of thousands of digits."""
 
@@ -93,6 +95,11 @@ def _listed_pairs(videos: Sequence[Path], pairs_list: Path) -> list[AnimationPai
 def _read_rows(pairs_list: Path) -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of a CSV; cells that a short row lacks are empty."""
     try:
+        if pairs_list.stat().st_size > _LARGEST_FILE:
+            raise UserError(
+                f"{pairs_list}: more than {_LARGEST_FILE >> 20} MiB, too large for pairs; "
+                "correct dataset_params.pairs_list"
+            )
         with pairs_list.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", skipinitialspace=True)
             columns = list(reader.fieldnames or [])

@@ -110,3 +110,11 @@ def test_a_list_that_is_no_use_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81source")
     with pytest.raises(UserError, match=r"binary\.csv: not a readable CSV"):
         read(tmp_path / "binary.csv")
+
+
+def test_a_file_too_large_for_a_list_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    with path.open("wb") as file:
+        file.truncate(2**32)
+    with pytest.raises(UserError, match=r"pairs.csv: more than 64 MiB"):
+        PairedDataset([Path("a.mp4")], num_pairs=1, pairs_list=path, seed=0)

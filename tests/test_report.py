@@ -124,14 +124,14 @@ def test_a_page_about_puppets_shows_what_is_true(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{truths}"], "1 folders named: write evaluate.py RESULTS TRUTHS"),
+        (["{truths}"], "1 folder named: write evaluate.py RESULTS TRUTHS"),
         (["--compare", "{truths}"], "0 folders named: write evaluate.py TRUTHS --compare"),
         (["{truths}", "--compare", "{truths}", "{truths}"], "names a folder twice"),
         (["{truths}", "--compare", *["{truths}"] * 6], "at most 5"),
         (["--ground_truth"], "takes one --checkpoint"),
         (["{truths}", "{truths}", "--ground_truth", "--checkpoint", "x"], "no folders of results"),
         (["{truths}", "{truths}", "--checkpoint", "x", "y"], "2 files for 1 RESULTS"),
-        (["{truths}", "{truths}", "--checkpoint", "x", "--report", "x"], "would write over it"),
+        (["{truths}", "{truths}", "--checkpoint", "x", "--report", "x"], "x: no such file"),
         (["{truths}", "{truths}", "--report", "{truths}/calm/000.png"], "would write over it"),
         (["{truths}", "{truths}", "--report", "x", "--json", "x"], "would write over it"),
         (["{truths}", "{truths}", "--json", "x", "--feature_files", "y", "x"], "would write over"),

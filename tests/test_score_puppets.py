@@ -460,5 +460,5 @@ def test_scores_replace_nothing_that_they_are_from(
     for file in (own, folder / "puppets.json"):
         before = file.read_bytes()
         error = run_on(folder, own, "--json", file).error()
-        assert error == f"{file}: --json would write over it; name another file"
+        assert error == f"{file}: --json would write over it; choose another --json"
         assert file.read_bytes() == before

@@ -1,5 +1,6 @@
 """The small checkpoint loads like the whole one and animates alike."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def test_it_animates_like_the_whole(tmp_path: Path) -> None:
 def test_networks_that_are_none_are_refused(tmp_path: Path, network: object) -> None:
     torch.save({"generator": network, "kp_detector": {}}, tmp_path / "odd.pth.tar")
     arguments = ["--checkpoint", tmp_path / "odd.pth.tar", "--out", tmp_path / "small.pth.tar"]
-    assert "generator is no state dict" in run_here(shrink_checkpoint.main, *arguments).error()
+    message = run_here(shrink_checkpoint.main, *arguments).error()
+    assert re.search("odd.pth.tar: generator(.a)?: .*; get a ", message)
     assert not (tmp_path / "small.pth.tar").exists()
 
 
