@@ -102,18 +102,21 @@ def test_interlaced_frames_lose_their_comb_and_keep_their_times(tmp_path: Path, 
     assert max(map(comb, frames)) < 3
 
 
-def test_a_video_may_turn_interlaced_midway(tmp_path: Path) -> None:
-    plain = [frame[::2].repeat(2, 0) for frame in fields(4)]
-    parts = [
-        encode(tmp_path / "0.ts", plain, "-c:v", "libx264", *INTERLACED[2:]),
-        encode(tmp_path / "1.ts", fields(5), *INTERLACED, *INTERLACED_KINDS["clip.mp4"]),
-    ]
-    path = tmp_path / "both.ts"
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+def test_a_video_may_turn_interlaced_and_back(tmp_path: Path) -> None:
+    interlaced = (*INTERLACED, *INTERLACED_KINDS["clip.mp4"])
+    plain = ("-c:v", "libx264", *INTERLACED[2:])
+    whole = [frame[::2].repeat(2, 0) for frame in fields(4)]
+    # At rest in the end, so that what came before decides whether lines count as of one moment.
+    rest = [fields(1)[0]] * 5
+    parts = [(whole, plain), (fields(5), interlaced), (whole, plain), (rest, interlaced)]
+    path = tmp_path / "all.ts"
+    with path.open("wb") as file:
+        for number, (frames, options) in enumerate(parts):
+            file.write(encode(tmp_path / f"{number}.ts", frames, *options).read_bytes())
     with open_video(path) as reader:
-        frames = assert_random_access_equals_iteration(reader)
-    assert len(frames) == 9
-    assert max(map(comb, frames)) < 3
+        seen = assert_random_access_equals_iteration(reader)
+    assert len(seen) == 18
+    assert max(map(comb, seen[:13])) < 3
 
 
 # ----- transparency
