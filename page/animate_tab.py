@@ -116,9 +116,8 @@ class AnimateTab(Tab):
 
     def _listen_to_buttons(self) -> None:
         buttons = [self.go, self.cancel, self.download, self.status]
-        running = self.go.click(
-            self._begin, None, buttons, queue=False, api_visibility="private"
-        ).then(
+        now = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        running = self.go.click(self._begin, None, buttons, **now).then(
             self._animate,
             self.panel.chosen,
             [self.result, *buttons],
@@ -129,19 +128,10 @@ class AnimateTab(Tab):
             api_visibility="private",
         )
         # The result is among the outputs to take from it the "Error" that gradio has put there.
-        running.failure(
-            self._give_up,
-            None,
-            [self.result, *buttons],
-            show_progress="hidden",
-            queue=False,
-            api_visibility="private",
-        )
+        running.failure(self._give_up, None, [self.result, *buttons], **now)
         for event in (self.go.click, running.success):
             event(None, js="() => window.showResult()", api_visibility="private")
-        self.cancel.click(
-            self._cancel, None, buttons, cancels=[running], queue=False, api_visibility="private"
-        )
+        self.cancel.click(self._cancel, None, buttons, cancels=[running], **now)
 
     def _take_picture(self, upload: Path | None, request: gr.Request) -> list[Any]:
         return self._take("picture", upload, request)
