@@ -16,7 +16,8 @@ from engine.memory import enough_memory
 from engine.sampling import EpochSampler
 from engine.waiting import LONG_WAIT_SECONDS, read_in_thread, with_notice
 
-_GRACE_SECONDS = 1.0  # for workers to end by themselves
+# For workers to end by themselves, and once they are killed, on a busy machine.
+_GRACE_SECONDS, _KILL_SECONDS = 1.0, 5.0
 # What torch says of a worker that has not ended by itself.
 _SIGN_OF_A_LOST_WORKER = "DataLoader worker (pid"
 
@@ -93,7 +94,7 @@ class EpochLoader:
         ending.join(_GRACE_SECONDS)
         for worker in iterator._workers:  # type: ignore[attr-defined]
             worker.kill()
-        ending.join(_GRACE_SECONDS)
+        ending.join(_KILL_SECONDS)
 
     def num_steps(self, epoch: int, *, first_step: int) -> int:
         """How many batches the rest of an epoch has."""
