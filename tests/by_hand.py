@@ -58,4 +58,4 @@ def assert_same(found: Tensor, expected: Tensor, *, tolerance: float = LEVEL) ->
     """Compare frames; a level of 255 is what rounding to bytes may cost."""
     assert found.shape == expected.shape
     difference = (found - expected).abs().max().item()
-    assert difference <= tolerance, f"off by {difference * 255:.2f} levels"
+    assert difference <= tolerance, f"off by {difference * 255:.2g} levels"

@@ -64,7 +64,7 @@ def save_truth(file: IO[bytes], truth: Truth) -> None:
 
 def load_truth(path: Path) -> Truth:
     """Read what `save_truth` wrote."""
-    with np.load(path) as archive:
+    with path.open("rb") as file, np.load(file) as archive:  # It closes no file that is damaged.
         return Truth(**{name: archive[name] for name in Truth._fields})
 
 
