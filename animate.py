@@ -108,7 +108,7 @@ def main() -> None:
     started = time.monotonic()
     args = parse_arguments()
     if args.batch_size < 1:
-        raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
+        raise UserError(f"--batch_size {args.batch_size}: must be at least 1; raise it")
     check_flags(args)
     set_default_files(args)
     with (

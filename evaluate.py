@@ -175,12 +175,14 @@ def check_arguments(args: argparse.Namespace) -> None:
     """
     runs, folders = len(args.compare or [1]), len(args.folders)
     if args.ground_truth and (folders or args.compare or len(args.checkpoint) != 1):
-        raise UserError("--ground_truth: takes one --checkpoint, and no folders of results")
+        raise UserError(
+            "--ground_truth: takes one --checkpoint, and no folders of results; name just that one"
+        )
     if not args.ground_truth and folders != (1 if args.compare else 2):
         named = "TRUTHS --compare RESULTS RESULTS" if args.compare else "RESULTS TRUTHS"
         raise UserError(f"{counted(folders, 'folder')} named: write evaluate.py {named}")
     if runs > MOST_RUNS:
-        raise UserError(f"--compare: {runs} folders; a page shows at most {MOST_RUNS}")
+        raise UserError(f"--compare: {runs} folders; a page shows at most {MOST_RUNS}; name fewer")
     if not args.ground_truth and len(args.checkpoint) not in (0, runs):
         raise UserError(
             f"--checkpoint: {counted(len(args.checkpoint), 'file')} for {runs} RESULTS; name each"
@@ -251,7 +253,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 def positive(flag: str, value: int | None) -> int | None:
     if value is not None and value < 1:
-        raise UserError(f"{flag} {value}: must be at least 1")
+        raise UserError(f"{flag} {value}: must be at least 1; raise it")
     return value
 
 

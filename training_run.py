@@ -160,8 +160,7 @@ class Run:
         if self.progress.step:
             self.leave()
         raise error or UserError(
-            f"process {distributed.rank()}: another process has no more data; its own message says "
-            "why"
+            f"process {distributed.rank()}: another process has no more data; see its own message"
         )
 
     def keep_record(self) -> None:

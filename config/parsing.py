@@ -86,7 +86,7 @@ class Place(NamedTuple):
         elif close_elsewhere:
             remedy = f"did you mean {' or '.join(homes[close_elsewhere[0]])}?"
         else:
-            remedy = f"the keys here are {', '.join(siblings)}"
+            remedy = f"use one of {', '.join(siblings)}"
         return self.key(name).error(f"unknown key; {remedy}")
 
 

@@ -179,6 +179,6 @@ def _replaced(tree: object, names: Sequence[str], value: object, place: Place) -
         return value
     section = {} if tree is None else tree
     if not isinstance(section, Mapping):
-        raise place.error(f"{shown(tree)} is not a section; nothing can be set inside it")
+        raise place.error(f"{shown(tree)} is not a section; make it one, or set it as a whole")
     name, *rest = names
     return {**section, name: _replaced(section.get(name), rest, value, place.key(name))}

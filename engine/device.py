@@ -115,10 +115,16 @@ def _check_cuda(device_ids: Sequence[int]) -> None:
         if device_id < 0 or device_id >= present:
             raise UserError(
                 f"GPU {device_id}: not there; this machine has {present} CUDA GPUs"
-                + (f", numbered from 0 to {present - 1}" if present else "; try --device cpu")
+                + (
+                    f", numbered from 0 to {present - 1}; choose one of them"
+                    if present
+                    else "; try --device cpu"
+                )
             )
     if len(set(device_ids)) < len(device_ids):
-        raise UserError(f"--device_ids {','.join(map(str, device_ids))}: names a GPU twice")
+        raise UserError(
+            f"--device_ids {','.join(map(str, device_ids))}: names a GPU twice; name each once"
+        )
 
 
 def set_precision(name: str) -> None:

@@ -66,8 +66,8 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         if device.index >= torch.cuda.device_count():
             raise UserError(
-                f"--nproc_per_node: process {device.index} has no GPU of its own; this machine "
-                f"has {torch.cuda.device_count()}"
+                f"--nproc_per_node: process {device.index} has no GPU of its own, of "
+                f"{torch.cuda.device_count()} here; start no more processes than there are GPUs"
             )
         torch.cuda.set_device(device)
     # The first process validates while the others wait.
@@ -79,7 +79,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         if not any(sign in str(error) for sign in _SIGNS_OF_A_LOST_PEER):
             raise
         raise UserError(
-            f"process {dist.get_rank()}: another process has ended; its own message says why"
+            f"process {dist.get_rank()}: another process has ended; see its own message"
         ) from error
     finally:
         dist.destroy_process_group()

@@ -103,7 +103,9 @@ class VideoWriter:
 
     def _finish(self) -> None:
         if self._encoder is None:
-            raise UserError(f"{self.path}: not written, for there were no frames")
+            raise UserError(
+                f"{self.path}: not written, for there were no frames; check what they come from"
+            )
         with self._encoding_errors():
             self._encoder.finish()
         self._partial.replace(self.path)
@@ -119,7 +121,9 @@ class VideoWriter:
             yield
         except av.error.FFmpegError as error:
             reason = error.strerror or one_line(error)
-            raise UserError(f"{self.path}: cannot be written ({reason})") from error
+            raise UserError(
+                f"{self.path}: cannot be written ({reason}); free some space or name another file"
+            ) from error
 
 
 def check_writable(path: Path, partial: Path) -> None:
@@ -131,7 +135,9 @@ def check_writable(path: Path, partial: Path) -> None:
         partial.touch(exist_ok=False)
         partial.unlink()
     except OSError as error:
-        raise UserError(f"{path}: cannot be written there: {error.strerror}") from error
+        raise UserError(
+            f"{path}: cannot be written there ({error.strerror}); name another file"
+        ) from error
 
 
 def check_encoder(name: str) -> None:

@@ -174,7 +174,7 @@ def complaint(error: Exception) -> str:
     """Something that a person has to know. What was no mistake of theirs goes into the log."""
     if not isinstance(error, UserError):
         _log.error("the page: unexpected", exc_info=error)
-        error = UserError("something went wrong on this computer, which its log describes")
+        error = UserError("something went wrong on this computer; see its log")
     sentence = str(error)
     if ":" not in sentence.split(" ")[0]:  # names of files stay as they are
         sentence = sentence[:1].upper() + sentence[1:]

@@ -36,7 +36,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value < 1:
-                raise UserError(f"--max_{name} {value}: must be at least 1")
+                raise UserError(f"--max_{name} {value}: must be at least 1; raise it")
 
     @property
     def frames(self) -> int:

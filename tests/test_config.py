@@ -150,7 +150,7 @@ def test_plain_types_only() -> None:
         ("train_param", "did you mean train_params?"),
         ("train_params.num_kp", "did you mean model_params.common_params.num_kp?"),
         ("batch_sise", "did you mean train_params.batch_size?"),
-        ("visualizer_params.zzzz", "the keys here are kp_size, draw_border, colormap"),
+        ("visualizer_params.zzzz", "use one of kp_size, draw_border, colormap"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_likely_one(path: str, remedy: str) -> None:
@@ -162,7 +162,7 @@ def test_an_unknown_key_is_refused_with_the_likely_one(path: str, remedy: str) -
 def test_a_key_that_is_no_text_is_unknown() -> None:
     tree: dict[Any, Any] = {**REQUIRED}
     tree[7] = 1
-    assert refusal(tree).startswith("own.yaml: 7: unknown key; the keys here are data")
+    assert refusal(tree).startswith("own.yaml: 7: unknown key; use one of data")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_all_processes_end_in_one_line_each_when_one_fails(runs: Runs) -> None:
     assert runs.done.code != 0
     lines = [line for line in runs.done.stderr.splitlines() if line.startswith("error: ")]
     assert sorted(lines) == [
-        "error: process 0: another process has ended; its own message says why",
+        "error: process 0: another process has ended; see its own message",
         "error: the disk: is full; make room",
     ]
     # Of torchrun's own, and none of a process of ours.
@@ -117,7 +117,7 @@ def test_what_was_learned_is_saved_when_one_process_has_no_more_data(
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert sorted(lines) == [
         "error: data-loader workers: were killed twice; lower their number",
-        "error: process 0: another process has no more data; its own message says why",
+        "error: process 0: another process has no more data; see its own message",
     ]
     found = re.search(r"stopped; --checkpoint (\S+) goes on from here", done.stdout)
     assert found is not None

@@ -81,9 +81,11 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     args = parse_arguments()
     if args.batch_size < 1:
-        raise UserError(f"--batch_size {args.batch_size}: must be at least 1")
+        raise UserError(f"--batch_size {args.batch_size}: must be at least 1; raise it")
     if not 0 <= args.seconds < math.inf:
-        raise UserError(f"--seconds {args.seconds:g}: must be 0 or more, and finite")
+        raise UserError(
+            f"--seconds {args.seconds:g}: must be 0 or more, and finite; choose such a time"
+        )
     check_backend_flags(args)
     device = choose_device("cpu" if args.backend else args.device)
     precision = choose_precision(args.precision, device)

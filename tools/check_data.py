@@ -56,9 +56,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=to_path, metavar="FILE", help="write what was found there")
     args = parser.parse_args()
     if args.workers < 1:
-        raise UserError(f"--workers {args.workers}: must be 1 or more")
+        raise UserError(f"--workers {args.workers}: must be at least 1; raise it")
     if not 0 <= args.seconds < math.inf:
-        raise UserError(f"--seconds {args.seconds:g}: must be 0 or more, and finite")
+        raise UserError(
+            f"--seconds {args.seconds:g}: must be 0 or more, and finite; choose such a time"
+        )
     return args
 
 

@@ -55,7 +55,7 @@ def main() -> None:
     args = parse_arguments()
     for name in ("columns", "every", "enlarge"):
         if getattr(args, name) < 1:
-            raise UserError(f"--{name} {getattr(args, name)}: must be at least 1")
+            raise UserError(f"--{name} {getattr(args, name)}: must be at least 1; raise it")
     if args.out.suffix.lower() not in FORMATS:
         raise UserError(f"--out {args.out}: cannot write such a file; use {', '.join(FORMATS)}")
     animator, config = load_animator(

@@ -57,11 +57,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     if not 0 <= options.travel <= 1:
-        raise UserError(f"--travel {options.travel:g}: must be from 0 to 1")
+        raise UserError(f"--travel {options.travel:g}: must be from 0 to 1; choose such a share")
     least = {"train": 0, "test": 0, "transfer": 0, "frames": 2, "seed": 0, "workers": 1}
     for name, bound in least.items():
         if getattr(options, name) < bound:
-            raise UserError(f"--{name} {getattr(options, name)}: must be {bound} or more")
+            raise UserError(
+                f"--{name} {getattr(options, name)}: must be at least {bound}; raise it"
+            )
     if not options.train + options.test + options.transfer:
         raise UserError("nothing to make: --train, --test and --transfer are all 0; ask for one")
     workers, out = options.workers, options.out

@@ -65,7 +65,7 @@ def main() -> None:
     args = parser.parse_args()
     for name in ("size", "workers"):
         if getattr(args, name) < 1:
-            raise UserError(f"--{name} {getattr(args, name)}: must be 1 or more")
+            raise UserError(f"--{name} {getattr(args, name)}: must be at least 1; raise it")
     crop = None if args.crop is None else read_box(args.crop)
     all_jobs = list(jobs(args.videos, args.out))
     check_out(args.videos, args.out, all_jobs)

@@ -28,9 +28,9 @@ _IMPERATIVES = frozenset({
     "evaluate", "export", "fill", "find", "fix", "free", "get", "give", "go", "install", "keep",
     "leave", "let", "list", "load", "lower", "make", "mend", "mount", "move", "name", "pass",
     "pick", "pip", "pull", "put", "raise", "re-encode", "reduce", "remove", "rename", "repair",
-    "repeat", "replace", "resize", "restore", "retry", "run", "save", "score", "see", "select",
-    "set", "shorten", "split", "start", "stop", "take", "train", "trim", "try", "turn", "unpack",
-    "unset", "update", "upgrade", "use", "wait", "widen", "write",
+    "repeat", "replace", "resize", "restore", "retry", "run", "save", "say", "score", "see",
+    "select", "set", "shorten", "split", "start", "stop", "take", "train", "trim", "try", "turn",
+    "unpack", "unset", "update", "upgrade", "use", "wait", "widen", "write",
 })
 # fmt: on
 _LEADS = frozenset({"or", "and", "then", "please", "first", "instead", "either", "so", "better"})

@@ -74,12 +74,12 @@ def build(plan: Plan, out: Path, *, workers: int) -> bool:
     except OSError as error:
         raise UserError(
             f"{error.filename or partial}: cannot be used ({error.strerror}); "
-            "once it can, the same command goes on from here"
+            "make it usable, and repeat the command, which goes on from here"
         ) from error
     except BrokenProcessPool as error:
         raise UserError(
             f"{partial}: a process was killed, for lack of memory perhaps; "
-            "the same command goes on from here, with fewer --workers"
+            "repeat the command, which goes on from here, with fewer --workers"
         ) from error
     return True
 
