@@ -132,7 +132,7 @@ def test_an_epochs_line_is_that_of_the_whole_epoch(
     """In the latter, no step is left, only validation."""
     last = stop(config, tmp_path, at_step=at_step)
     training("--checkpoint", last).output()
-    seconds = r"seconds_per_step\s+\S+\s+seconds_waiting_for_data\s+\S+"
+    seconds = r"seconds_per_step\s+\S+\s+seconds_waiting_for_data\s+\S+\s*"
     lines, expected = (
         re.sub(seconds, "", (run / "log.txt").read_text()) for run in (last.parent, whole_run)
     )
