@@ -113,13 +113,9 @@ def _check_cuda(device_ids: Sequence[int]) -> None:
     present = torch.cuda.device_count()
     for device_id in device_ids:
         if device_id < 0 or device_id >= present:
+            remedy = f"choose one from 0 to {present - 1}" if present else "try --device cpu"
             raise UserError(
-                f"GPU {device_id}: not there; this machine has {present} CUDA GPUs"
-                + (
-                    f", numbered from 0 to {present - 1}; choose one of them"
-                    if present
-                    else "; try --device cpu"
-                )
+                f"GPU {device_id}: not there; this machine has {present} CUDA GPUs; {remedy}"
             )
     if len(set(device_ids)) < len(device_ids):
         raise UserError(
